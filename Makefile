@@ -1,0 +1,35 @@
+# Every target is one call of a script that works without make.
+.PHONY: help setup dev test check lint types floors lock smoke clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv with everything that tests and checks need
+	@./scripts/setup dev
+
+dev: ## run everything here: API, worker and mailbox; Ctrl-C ends it
+	@exec ./scripts/dev
+
+test: ## all checks and all tests
+	@exec ./scripts/test
+
+check: ## lint, format, types, floors, sizes, locks
+	@./scripts/check
+
+lint: ## style and likely bugs
+	@./scripts/check lint format
+
+types: ## mypy, strict
+	@./scripts/check types
+
+floors: ## who may import whom
+	@./scripts/check floors
+
+lock: ## make requirements/*.txt from pyproject.toml again
+	@./scripts/lock
+
+smoke: ## send real jobs through a stack of its own
+	@./scripts/setup runtime && exec .venv/bin/treadle smoke
+
+clean: ## remove what can be made again; never data/ or output/
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,127 @@
+"""The output folder: files are written beside their place, flushed, and renamed into it.
+
+A name is ``{job id}{suffix}`` for files whose bytes every attempt writes alike, else ``{job id}.{attempt}.{name}``.
+Nothing that came from outside is ever part of a path but a checked artifact name, and no link is followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from treadle.ids import JobId
+from treadle.outcome import Artifact
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TEMPORARY = re.compile(r"\.[A-Za-z0-9._-]+\.[0-9a-f]{16}\.tmp")
+_BUFFER_BYTES = 256 * 1024
+
+
+class ArtifactFolder:
+    """Published files of one installation."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self) -> None:
+        """Make the folder and see that it can be written. Raises ``OSError``."""
+        self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        probe = self.root / f".probe.{secrets.token_hex(8)}.tmp"
+        probe.touch(mode=0o600)
+        probe.unlink()
+
+    @contextmanager
+    def write(
+        self,
+        job_id: JobId,
+        attempt: int,
+        name: str,
+        media_type: str,
+        *,
+        deterministic: bool,
+        published: Callable[[Artifact], None],
+    ) -> Iterator[BinaryIO]:
+        """A binary file; on leaving the block it is flushed to disk, renamed into place and ``published`` told.
+
+        An exception in the block removes it instead. Raises ``ValueError`` for a bad name, ``OSError``.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError("an artifact's name must match [A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+        final = f"{job_id}{Path(name).suffix}" if deterministic else f"{job_id}.{attempt}.{name}"
+        temporary = f".{final}.{secrets.token_hex(8)}.tmp"
+        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(temporary, flags, 0o640, dir_fd=folder)
+            try:
+                hashing = _HashingWriter(io.FileIO(handle, "wb"))
+                with io.BufferedWriter(hashing, _BUFFER_BYTES) as file:
+                    yield file
+                    file.flush()
+                    os.fsync(handle)
+                os.rename(temporary, final, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        published(Artifact(name, final, hashing.size_bytes, hashing.digest.hexdigest(), media_type))
+
+    def open(self, path: str) -> int:
+        """A file descriptor for reading a published file. Raises ``FileNotFoundError`` where it is no plain file."""
+        if "/" in path or path.startswith("."):
+            raise FileNotFoundError(path)
+        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # NONBLOCK: a FIFO somebody put in its place must not hold us.
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError as error:
+            raise FileNotFoundError(path) from error
+        finally:
+            os.close(folder)
+        if not os.path.isfile(handle):
+            os.close(handle)
+            raise FileNotFoundError(path)
+        return handle
+
+    def remove_stale(self, older_than: float) -> int:
+        """Remove temporary files last written before ``older_than`` (seconds since 1970); how many."""
+        removed = 0
+        for entry in os.scandir(self.root):
+            if _TEMPORARY.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < older_than:
+                with suppress(FileNotFoundError):
+                    os.unlink(entry.path)
+                    removed += 1
+        return removed
+
+
+class _HashingWriter(io.RawIOBase):
+    """Counts and hashes what passes to the file under it."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.size_bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        written = self._file.write(data)
+        self.digest.update(memoryview(data)[:written])
+        self.size_bytes += written
+        return written
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()

@@ -1,0 +1,164 @@
+"""Strict JSON at the door, and one total function that makes any value storable.
+
+What passes here is stored and returned equal by every store: no NaN or infinity, no duplicate members, no lone
+surrogates, no NUL, no number that loses digits, no nesting beyond ``MAX_DEPTH``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+import msgspec
+
+from treadle.errors import InvalidInput, MalformedJson, Problem, Unstorable
+
+MAX_DEPTH = 32
+MAX_SAFE_INTEGER = 2**53 - 1
+"""Beyond it JavaScript and jsonb readers disagree about digits (RFC 8259 section 6); send a string instead."""
+
+_STRINGS_AND_PLAIN = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+', re.DOTALL)
+_ESCAPES = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_RISKY_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89abAB])|\\u[dD][c-fC-F]")
+
+
+def _refuse(code: str, detail: str) -> NoReturn:
+    raise InvalidInput([Problem("", code, detail)])
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise MalformedJson([Problem("", "malformed_json", "NaN and Infinity are not JSON")])
+
+
+def _integer(digits: str) -> None:
+    if len(digits) > 17 or abs(int(digits)) > MAX_SAFE_INTEGER:
+        _refuse("number_out_of_range", "whole numbers must lie within ±(2^53 - 1); send larger ones as strings")
+
+
+def _float(digits: str) -> None:
+    # Thousands of digits parse to a finite float, yet no store gives them back as they came.
+    if len(digits) > 400 or not math.isfinite(float(digits)):
+        _refuse("number_out_of_range", "a number is too large for a 64-bit float")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        _refuse("duplicate_member", "an object names the same member twice")
+
+
+# Every hook returns None, so checking 10 MiB keeps no tree of objects: they die as they are seen.
+_CHECKER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
+)
+
+
+def check_strict(body: bytes) -> None:
+    """Return if ``body`` is one strict JSON document.
+
+    Raises ``MalformedJson`` where it is no JSON, ``InvalidInput`` where it is JSON that could not be stored and
+    returned equal (codes ``duplicate_member``, ``number_out_of_range``, ``nul_character``, ``lone_surrogate``,
+    ``too_deep``).
+    """
+    _check_depth(body)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedJson([Problem("", "malformed_json", "the body is not UTF-8")]) from None
+    try:
+        _CHECKER.decode(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise MalformedJson([Problem("", "malformed_json", f"the body is not valid JSON ({where})")]) from None
+    except RecursionError:
+        _refuse("too_deep", f"nested deeper than {MAX_DEPTH}")
+    _check_escapes(body)
+
+
+def _check_depth(body: bytes) -> None:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for bracket in _STRINGS_AND_PLAIN.sub(b"", body):
+        if bracket in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                _refuse("too_deep", f"nested deeper than {MAX_DEPTH}")
+        else:
+            depth -= 1
+
+
+def _check_escapes(body: bytes) -> None:
+    if _RISKY_ESCAPE.search(body) is None:
+        return
+    high_end = -1  # where a high surrogate's escape ended, if one is open
+    for match in _ESCAPES.finditer(body):
+        code = int(match[1], 16) if match[1] else -1
+        is_low = 0xDC00 <= code <= 0xDFFF
+        if (high_end >= 0) != is_low or (is_low and match.start() != high_end):
+            _refuse("lone_surrogate", "a string holds half of a surrogate pair")
+        if code == 0:
+            _refuse("nul_character", "a string holds U+0000")
+        high_end = match.end() if 0xD800 <= code <= 0xDBFF else -1
+    if high_end >= 0:
+        _refuse("lone_surrogate", "a string holds half of a surrogate pair")
+
+
+def canonical(body: bytes) -> bytes:
+    """``body`` (already strict) with members sorted and white space gone: equal for equal documents."""
+    return msgspec.json.encode(msgspec.json.decode(body), order="sorted")
+
+
+def to_storable(value: object, *, max_bytes: int) -> bytes:
+    """Any value as compact JSON that every store takes and returns equal.
+
+    Structs, dataclasses, pydantic models, datetimes, UUIDs, enums and sets become their JSON forms. Raises
+    ``Unstorable`` with the reason for everything else: total, whatever ``value`` is.
+    """
+    if value is None:
+        return b"null"
+    try:
+        plain = msgspec.to_builtins(value, builtin_types=(bytes, bytearray), str_keys=True, enc_hook=_dump_model)
+        _check_value(plain, MAX_DEPTH)
+        text = msgspec.json.encode(plain)
+    except RecursionError:
+        raise Unstorable(f"nested deeper than {MAX_DEPTH}, or cyclic") from None
+    except Unstorable:
+        raise
+    except Exception as error:  # noqa: BLE001  (user objects may raise anything while they are read)
+        raise Unstorable(f"not representable as JSON ({type(error).__name__})") from None
+    if len(text) > max_bytes:
+        raise Unstorable(f"{len(text)} bytes of JSON, more than the {max_bytes} allowed")
+    return text
+
+
+def _dump_model(value: object) -> object:
+    dump = getattr(value, "model_dump", None)
+    if dump is None:
+        raise NotImplementedError
+    return dump(mode="json")
+
+
+def _check_value(value: object, depth_left: int) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        if "\0" in value:
+            raise Unstorable("a string holds U+0000")
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise Unstorable("a string holds half of a surrogate pair")
+    elif isinstance(value, int):
+        if abs(value) > MAX_SAFE_INTEGER:
+            raise Unstorable("a whole number beyond ±(2^53 - 1)")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise Unstorable("NaN or infinity")
+    elif isinstance(value, dict | list | tuple):
+        if depth_left == 0:
+            raise Unstorable(f"nested deeper than {MAX_DEPTH}")
+        parts = value if not isinstance(value, dict) else [*value.keys(), *value.values()]
+        for part in parts:
+            _check_value(part, depth_left - 1)
+    else:
+        raise Unstorable(f"a value of type {type(value).__name__} is not JSON")

@@ -1,0 +1,1 @@
+"""The verbs: every change of a job passes here, one module a verb."""

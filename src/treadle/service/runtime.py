@@ -1,0 +1,31 @@
+"""``Runtime``: what every verb works on, passed explicitly; no globals, no container."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from treadle.artifacts.folder import ArtifactFolder
+from treadle.clock import Clock
+from treadle.dispatch.protocol import Dispatch
+from treadle.jobtype import Registry
+from treadle.settings import Settings
+from treadle.store.protocol import Store
+
+
+@dataclass(slots=True)
+class Runtime:
+    """One process's hold on the store, the hints, the time, and what it was told."""
+
+    store: Store
+    dispatch: Dispatch
+    clock: Clock
+    settings: Settings
+    registry: Registry
+    artifacts: ArtifactFolder
+    chance: random.Random = field(default_factory=random.SystemRandom)
+
+    @property
+    def backoff_scale(self) -> float:
+        """What ``TREADLE_RETRY_BASE_SECONDS`` makes of every type's backoff; 2 leaves it as it is."""
+        return self.settings.retry_base_seconds / 2.0

@@ -1,0 +1,121 @@
+"""Settle: outcomes of attempts become moves, many moves a commit. The only place an outcome becomes a verb."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from treadle.batching import GroupCommit
+from treadle.errors import Unstorable
+from treadle.failpoints import hit
+from treadle.ids import WorkerId
+from treadle.job import AttemptError, ClaimedJob
+from treadle.outcome import Aborted, Failed, Outcome, Parked, Released, Snoozed, Succeeded, clip
+from treadle.retry import MAX_SNOOZES, after_failure
+from treadle.service.runtime import Runtime
+from treadle.states import Status, Verb
+from treadle.store.protocol import Move, Note, Settled
+
+
+class Settler:
+    """Ends attempts of one worker process, and writes their progress and checkpoints."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._moves: GroupCommit[Move, Settled] = GroupCommit(self._settle, max_waiting_items=100_000)
+        self._notes: GroupCommit[Note, bool] = GroupCommit(self._note)
+
+    async def settle(self, job: ClaimedJob, outcome: Outcome, worker_id: WorkerId) -> Settled:
+        """End ``job``'s attempt with ``outcome``; ``Settled.status`` is ``None`` where the attempt is past.
+
+        Data that the database refuses becomes the failure ``result_not_storable``. Raises ``Unavailable``: then
+        nothing is decided, and the caller keeps the outcome and tries again.
+        """
+        now = self._runtime.clock.now()
+        move = move_for(self._runtime, job, outcome, worker_id, now)
+        try:
+            return await self._moves.submit(move, len(move.result or b""))
+        except Unstorable:
+            refused = Failed("result_not_storable", "the database refused this attempt's result", retryable=False)
+            return await self._moves.submit(move_for(self._runtime, job, refused, worker_id, now))
+
+    async def note(self, note: Note) -> bool:
+        """Write progress or a checkpoint; ``False`` where the attempt is past."""
+        return await self._notes.submit(note, len(note.progress or b"") + len(note.checkpoint or b""))
+
+    async def aclose(self) -> None:
+        """Return when everything handed over is known."""
+        await self._moves.aclose()
+        await self._notes.aclose()
+
+    async def _settle(self, moves: Sequence[Move]) -> Sequence[Settled]:
+        hit("worker.before_settle")
+        settled = await self._runtime.store.settle(moves, self._runtime.clock.now())
+        hit("worker.after_settle")
+        announce_released(self._runtime, settled)
+        return settled
+
+    async def _note(self, notes: Sequence[Note]) -> Sequence[bool]:
+        return await self._runtime.store.note(notes, self._runtime.clock.now())
+
+
+def announce_released(runtime: Runtime, settled: Sequence[Settled]) -> None:
+    """Hint at jobs that a move has put back into their line."""
+    for done in settled:
+        if done.status is Status.QUEUED and done.queue is not None and done.priority is not None:
+            runtime.dispatch.announce(done.queue, done.priority, [done.job_id])
+
+
+def move_for(runtime: Runtime, job: ClaimedJob, outcome: Outcome, worker_id: WorkerId, now: datetime) -> Move:
+    """The move that ``outcome`` means for this attempt."""
+    if isinstance(outcome, Succeeded):
+        artifacts = msgspec.json.encode([_artifact_members(a) for a in outcome.artifacts])
+        return _move(job, Verb.COMPLETE, result=outcome.result, artifacts=artifacts)
+    if isinstance(outcome, Released):
+        return _move(job, Verb.RELEASE)
+    if isinstance(outcome, Aborted):
+        return _move(job, Verb.ABORT)
+    if isinstance(outcome, Snoozed):
+        if job.snoozes < MAX_SNOOZES:
+            return _move(job, Verb.SNOOZE, run_at=now + timedelta(seconds=outcome.seconds))
+        outcome = Failed("snoozed_too_often", f"asked for later more than {MAX_SNOOZES} times", retryable=False)
+    if isinstance(outcome, Parked):
+        failure = _failure(job, "parked", outcome.reason, None, worker_id, now)
+        return _move(job, Verb.BURY, error=failure.message, failure=failure)
+    verb = after_failure(job.failures, job.max_attempts, retryable=outcome.retryable)
+    failure = _failure(job, outcome.kind, outcome.message, outcome.traceback, worker_id, now)
+    run_at = None
+    if verb is Verb.RETRY:
+        run_at = now + timedelta(seconds=job.backoff.delay_seconds(job.failures + 1, runtime.chance))
+    return _move(job, verb, failures=1, run_at=run_at, error=failure.message, failure=failure)
+
+
+def _move(job: ClaimedJob, verb: Verb, **members: object) -> Move:
+    return Move(job_id=job.id, attempt=job.attempt, verb=verb, **members)  # type: ignore[arg-type]
+
+
+def _failure(
+    job: ClaimedJob, kind: str, message: str, traceback: str | None, worker_id: WorkerId, now: datetime
+) -> AttemptError:
+    return AttemptError(
+        attempt=job.attempt,
+        started_at=job.started_at,
+        ended_at=now,
+        kind=clip(kind, 200),
+        message=clip(message) or kind,
+        traceback=clip(traceback) if traceback is not None else None,
+        worker=worker_id,
+    )
+
+
+def _artifact_members(artifact: object) -> dict[str, object]:
+    members: dict[str, object] = msgspec.to_builtins(artifact)
+    return {
+        "name": members["name"],
+        "path": members["path"],
+        "sizeBytes": members["size_bytes"],
+        "sha256": members["sha256"],
+        "mediaType": members["media_type"],
+    }

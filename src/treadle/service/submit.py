@@ -1,0 +1,184 @@
+"""Submit: requests become rows, many requests a commit. A returned id is committed and flushed to disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from treadle.batching import GroupCommit
+from treadle.errors import InvalidInput, KeyInFlight, KeyReused, Problem
+from treadle.failpoints import hit
+from treadle.ids import JobId, new_job_id
+from treadle.job import DEFAULT_TIMEOUT_SECONDS, JobRequest, NewJob
+from treadle.jobtype import JobType
+from treadle.queue import DEFAULT_QUEUE, Priority
+from treadle.retry import Retry
+from treadle.service.runtime import Runtime
+from treadle.store.protocol import IdempotencyKey, InsertResult, KeyClash, Replayed, Submission
+
+KEY_LIFETIME = timedelta(hours=24)
+"""As draft-ietf-httpapi-idempotency-key-header leaves to the server and Stripe publishes."""
+
+SUBMIT_TIMEOUT_SECONDS = 10.0
+MAX_REPORTED_PROBLEMS = 100
+LARGE_BYTES = 128 * 1024
+"""Checking more than this takes milliseconds: it is done beside the loop, where others' requests go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """An idempotency key as a client sent it: who it belongs to, its text, and the canonical body."""
+
+    scope: str
+    key: str
+    canonical_body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The ids in the requests' order; ``replayed``: an earlier request with the same key made them."""
+
+    ids: tuple[JobId, ...]
+    replayed: bool = False
+
+
+class Submitter:
+    """Takes requests of one process and commits them in groups."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert)
+        # Requests with a key go in statements of their own: a lock on a key must not hold up the rest.
+        self._keyed_group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert)
+        self._keys_in_flight: set[tuple[str, str]] = set()
+
+    async def submit(
+        self, requests: Sequence[JobRequest], key: ClientKey | None = None, *, pointer: str | None = None
+    ) -> Submitted:
+        """Make all ``requests`` jobs, or none. One request is one unit.
+
+        ``pointer``: where the requests stand in the caller's document, as in ``/jobs``; ``None`` where it is the
+        one request itself. Raises ``InvalidInput`` with every problem of every request, ``KeyReused``,
+        ``KeyInFlight``, ``Overloaded``, ``Unavailable``, ``Unstorable``.
+        """
+        now = self._runtime.clock.now()
+        size_bytes = sum(len(request.payload or b"") for request in requests)
+        if size_bytes > LARGE_BYTES:
+            jobs = await asyncio.to_thread(self._resolve_all, requests, now, pointer)
+        else:
+            jobs = self._resolve_all(requests, now, pointer)
+        unit = Submission(jobs, _stored_key(key, now))
+        if unit.key is None:
+            result = await self._group.submit(unit, size_bytes, timeout_seconds=SUBMIT_TIMEOUT_SECONDS)
+        else:
+            result = await self._submit_keyed(unit, unit.key, size_bytes)
+        if isinstance(result, KeyClash):
+            raise KeyReused("this Idempotency-Key was used with another body")
+        return Submitted(result.ids, replayed=isinstance(result, Replayed))
+
+    async def aclose(self) -> None:
+        """Return when every accepted request is known."""
+        await self._group.aclose()
+        await self._keyed_group.aclose()
+
+    async def _submit_keyed(self, unit: Submission, key: IdempotencyKey, size_bytes: int) -> InsertResult:
+        name = (key.scope, key.key)
+        if name in self._keys_in_flight:
+            raise KeyInFlight("a request with this Idempotency-Key is being stored; ask again shortly")
+        self._keys_in_flight.add(name)
+        try:
+            return await self._keyed_group.submit(unit, size_bytes, timeout_seconds=SUBMIT_TIMEOUT_SECONDS)
+        finally:
+            self._keys_in_flight.discard(name)
+
+    async def _insert(self, units: Sequence[Submission]) -> Sequence[InsertResult]:
+        runtime = self._runtime
+        hit("api.before_commit")
+        results = await runtime.store.insert(units, runtime.clock.now())
+        hit("api.after_commit")
+        lines: dict[tuple[str, Priority], list[JobId]] = {}
+        for unit, result in zip(units, results, strict=True):
+            if isinstance(result, KeyClash | Replayed):
+                continue
+            for job in unit.jobs:
+                if job.run_at is None:
+                    lines.setdefault((job.queue, job.priority), []).append(job.id)
+        # After the commit, never before: a worker that is told early finds no row and drops the hint.
+        for (queue, priority), ids in lines.items():
+            runtime.dispatch.announce(queue, priority, ids)
+        return results
+
+    def _resolve_all(
+        self, requests: Sequence[JobRequest], now: datetime, pointer: str | None
+    ) -> tuple[NewJob, ...]:
+        jobs: list[NewJob] = []
+        problems: list[Problem] = []
+        for index, request in enumerate(requests):
+            found: list[Problem] = list(request.problems)
+            job = resolve(self._runtime, request, now, found)
+            if job is not None and not found:
+                jobs.append(job)
+            elif len(problems) < MAX_REPORTED_PROBLEMS:
+                root = f"{pointer}/{index}" if pointer is not None else ""
+                problems += [Problem(root + p.pointer, p.code, p.detail) for p in found]
+        if problems:
+            raise InvalidInput(problems[:MAX_REPORTED_PROBLEMS])
+        return tuple(jobs)
+
+
+def resolve(runtime: Runtime, request: JobRequest, now: datetime, problems: list[Problem]) -> NewJob | None:
+    """``request`` with its type's policy in it; adds to ``problems`` whatever stands against it."""
+    jobtype = runtime.registry.get(request.type) if request.type is not None else None
+    if request.type is not None and jobtype is None and runtime.settings.is_strict:
+        problems.append(Problem("/type", "unknown_type", "no job type of this name is registered"))
+    if request.payload is not None and jobtype is not None and runtime.settings.is_strict:
+        _check_payload(jobtype, request.payload, problems)
+    queue = request.queue or (jobtype.queue if jobtype is not None else DEFAULT_QUEUE)
+    if request.queue is not None and request.queue not in known_queues(runtime):
+        problems.append(Problem("/queue", "unknown_queue", "no job type, worker or setting names this queue"))
+    if request.type is None or request.payload is None:
+        return None
+    policy = jobtype.retry if jobtype is not None else Retry()
+    own_timeout = jobtype.timeout_seconds if jobtype is not None else DEFAULT_TIMEOUT_SECONDS
+    return NewJob(
+        id=new_job_id(),
+        type=request.type,
+        queue=queue,
+        priority=request.priority if request.priority is not None else Priority.DEFAULT,
+        payload=request.payload,
+        max_attempts=request.max_attempts or policy.attempts,
+        max_crashes=policy.crashes,
+        timeout_seconds=request.timeout_seconds or own_timeout,
+        backoff=policy.backoff(scale=runtime.backoff_scale),
+        run_at=_run_at(request, now),
+    )
+
+
+def known_queues(runtime: Runtime) -> frozenset[str]:
+    """Queues that a type or a setting names."""
+    return frozenset({DEFAULT_QUEUE, *runtime.settings.queues, *(jobtype.queue for jobtype in runtime.registry)})
+
+
+def _check_payload(jobtype: JobType, payload: bytes, problems: list[Problem]) -> None:
+    try:
+        jobtype.model.decode(payload)
+    except InvalidInput as error:
+        problems += [Problem(f"/payload{p.pointer}", p.code, p.detail) for p in error.problems]
+
+
+def _run_at(request: JobRequest, now: datetime) -> datetime | None:
+    """``None`` for what is due already: it is queued at once, not scheduled for the past."""
+    if request.delay_seconds is not None:
+        return now + timedelta(seconds=request.delay_seconds) if request.delay_seconds > 0 else None
+    if request.run_at is not None and request.run_at > now:
+        return request.run_at
+    return None
+
+
+def _stored_key(key: ClientKey | None, now: datetime) -> IdempotencyKey | None:
+    if key is None:
+        return None
+    return IdempotencyKey(key.scope, key.key, hashlib.sha256(key.canonical_body).digest(), now + KEY_LIFETIME)

@@ -1,0 +1,228 @@
+"""Jobs to and from JSON: the only place that knows the member names of the HTTP contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from treadle.errors import InvalidInput, Problem
+from treadle.job import MAX_TIMEOUT_SECONDS, MAX_TYPE_LENGTH, JobRequest, StoredJob
+from treadle.jsontext import check_strict
+from treadle.queue import PRIORITY_BY_LABEL, QUEUE_NAME_RULE, is_queue_name
+from treadle.retry import MAX_ATTEMPTS_LIMIT
+from treadle.schema import pointer
+
+MAX_BATCH_JOBS = 10_000
+MAX_DELAY_SECONDS = 366 * 86_400
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """The body nearly everybody sends, decoded in one step; anything else takes the careful way."""
+
+    type: str
+    payload: msgspec.Raw
+    priority: Literal["high", "default"] = "default"
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
+_RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BATCH = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_submission(body: bytes) -> JobRequest:
+    """The body of ``POST /jobs``. Raises ``InvalidInput`` where it is not even one strict JSON object."""
+    check_strict(body)
+    return _read_job(body)
+
+
+def read_batch(body: bytes) -> list[JobRequest]:
+    """The body of ``POST /jobs/batch``: ``{"jobs": [...]}``, 1 to 10,000 of them. Raises ``InvalidInput``."""
+    check_strict(body)
+    try:
+        members = _BATCH.decode(body)
+    except msgspec.ValidationError:
+        raise InvalidInput([Problem("", "type", "expected an object with the member jobs")]) from None
+    problems = [Problem(pointer(name), "unknown_field", "no such member") for name in members if name != "jobs"]
+    jobs: list[msgspec.Raw] = []
+    if "jobs" not in members:
+        problems.append(Problem("/jobs", "required", "this member is required"))
+    else:
+        try:
+            jobs = _RAW_LIST.decode(members["jobs"])
+        except msgspec.ValidationError:
+            problems.append(Problem("/jobs", "type", "expected an array of jobs"))
+        else:
+            if not 1 <= len(jobs) <= MAX_BATCH_JOBS:
+                problems.append(Problem("/jobs", "length", f"expected 1 to {MAX_BATCH_JOBS} jobs"))
+    if problems:
+        raise InvalidInput(problems)
+    return [_read_job(job) for job in jobs]
+
+
+def _read_job(text: bytes | msgspec.Raw) -> JobRequest:
+    try:
+        plain = _PLAIN.decode(text)
+    except msgspec.ValidationError:
+        return _read_carefully(text)
+    if not _is_object(plain.payload) or not 0 < len(plain.type) <= MAX_TYPE_LENGTH:
+        return _read_carefully(text)
+    return JobRequest(type=plain.type, payload=bytes(plain.payload), priority=PRIORITY_BY_LABEL[plain.priority])
+
+
+def _is_object(raw: msgspec.Raw) -> bool:
+    return bytes(memoryview(raw)[:1]) == b"{"
+
+
+class _Reader:
+    """Reads members one by one, and remembers every problem."""
+
+    def __init__(self, members: Mapping[str, msgspec.Raw]) -> None:
+        self._members = members
+        self.problems: list[Problem] = []
+
+    def refuse(self, name: str, code: str, detail: str) -> None:
+        self.problems.append(Problem(pointer(name), code, detail))
+
+    def value(self, name: str, kind: type | tuple[type, ...], words: str) -> Any:
+        """The member's value where it is there and of the right kind; ``null`` is not the same as absent."""
+        raw = self._members.get(name)
+        if raw is None:
+            return None
+        value = msgspec.json.decode(raw)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            self.refuse(name, "type", f"expected {words}")
+            return None
+        return value
+
+    def text(self, name: str) -> str | None:
+        value: str | None = self.value(name, str, "a string")
+        return value
+
+    def number(self, name: str, low: float, high: float, *, whole: bool = False) -> Any:
+        words = f"{'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
+        value = self.value(name, int if whole else (int, float), words)
+        if value is not None and not low <= value <= high:
+            self.refuse(name, "range", f"expected {words}")
+            return None
+        return value
+
+
+def _read_carefully(text: bytes | msgspec.Raw) -> JobRequest:
+    try:
+        members = _RAW_MEMBERS.decode(text)
+    except msgspec.ValidationError:
+        return JobRequest(problems=(Problem("", "type", "expected an object with the members type and payload"),))
+    read = _Reader(members)
+    for name in members:
+        if name not in _MEMBERS:
+            read.refuse(name, "unknown_field", "no such member")
+    for name in ("type", "payload"):
+        if name not in members:
+            read.refuse(name, "required", "this member is required")
+    type_name = read.text("type")
+    if type_name is not None and not 0 < len(type_name.strip()) <= len(type_name) <= MAX_TYPE_LENGTH:
+        read.refuse("type", "length", f"expected 1 to {MAX_TYPE_LENGTH} characters")
+        type_name = None
+    payload = members.get("payload")
+    if payload is not None and not _is_object(payload):
+        read.refuse("payload", "type", "expected an object")
+        payload = None
+    priority = read.text("priority")
+    if priority is not None and priority not in PRIORITY_BY_LABEL:
+        read.refuse("priority", "one_of", "expected high or default")
+        priority = None
+    queue = read.text("queue")
+    if queue is not None and not is_queue_name(queue):
+        read.refuse("queue", "pattern", f"expected {QUEUE_NAME_RULE}")
+        queue = None
+    run_at = _read_run_at(read)
+    delay_seconds = read.number("delaySeconds", 0, MAX_DELAY_SECONDS)
+    if "runAt" in members and "delaySeconds" in members:
+        read.refuse("delaySeconds", "conflict", "give runAt or delaySeconds, not both")
+    return JobRequest(
+        type=type_name,
+        payload=bytes(payload) if payload is not None else None,
+        priority=PRIORITY_BY_LABEL[priority] if priority is not None else None,
+        queue=queue,
+        run_at=run_at,
+        delay_seconds=delay_seconds,
+        max_attempts=read.number("maxAttempts", 1, MAX_ATTEMPTS_LIMIT, whole=True),
+        timeout_seconds=read.number("timeoutSeconds", 0.001, MAX_TIMEOUT_SECONDS),
+        problems=tuple(read.problems),
+    )
+
+
+_MEMBERS = frozenset(
+    {"type", "payload", "priority", "queue", "runAt", "delaySeconds", "maxAttempts", "timeoutSeconds"}
+)
+
+
+def _read_run_at(read: _Reader) -> datetime | None:
+    text = read.text("runAt")
+    if text is None:
+        return None
+    moment: datetime | None = None
+    if _RFC3339.fullmatch(text):
+        try:
+            moment = msgspec.convert(text, datetime).astimezone(UTC)
+        except (msgspec.ValidationError, OverflowError, ValueError):
+            moment = None
+    if moment is None:
+        read.refuse("runAt", "date_time", "expected an RFC 3339 time with a zone, as in 2030-01-31T09:00:00Z")
+    return moment
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds, as in ``2030-01-31T09:00:00.000Z``."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _raw(text: bytes | None) -> msgspec.Raw | None:
+    return msgspec.Raw(text) if text is not None else None
+
+
+def job_members(job: StoredJob) -> dict[str, Any]:
+    """The members of ``GET /jobs/{id}``, ready for ``msgspec.json.encode``; stored JSON passes through as it is."""
+    members: dict[str, Any] = {
+        "id": job.id,
+        "type": job.type,
+        "queue": job.queue,
+        "priority": job.priority.label,
+        "status": job.status.value,
+        "attempts": job.attempt,
+        "failures": job.failures,
+        "crashes": job.crashes,
+        "maxAttempts": job.max_attempts,
+        "timeoutSeconds": job.timeout_seconds,
+        "result": _raw(job.result),
+        "error": job.error,
+        "errors": _raw(job.errors),
+        "progress": _raw(job.progress),
+        "cancelRequested": job.cancel_requested,
+        "createdAt": time_text(job.created_at),
+        "updatedAt": time_text(job.updated_at),
+        "runAt": time_text(job.run_at),
+        "startedAt": time_text(job.started_at),
+        "finishedAt": time_text(job.finished_at),
+        "worker": job.worker_id,
+        "artifacts": _raw(job.artifacts),
+    }
+    if job.payload is not None:
+        members["payload"] = _raw(job.payload)
+    return members
+
+
+def jobs_page(jobs: Sequence[StoredJob], next_cursor: str | None) -> bytes:
+    """``{"jobs": [...], "nextCursor": ...}``."""
+    return msgspec.json.encode({"jobs": [job_members(job) for job in jobs], "nextCursor": next_cursor})
