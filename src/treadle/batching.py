@@ -97,9 +97,18 @@ class GroupCommit(Generic[Item, Result]):
         )
 
     async def _flush_all(self) -> None:
+        batch: list[_Entry[Item, Result]] = []
         try:
             while self._waiting:
-                await self._flush(self._next_batch())
+                batch = self._next_batch()
+                await self._flush(batch)
+        except BaseException:
+            # The loop is ending. What was sent may have been applied; what was waiting surely was not.
+            _answer_with_error(batch, OutcomeUnknown("stopped while storing"))
+            _answer_with_error(self._waiting, Unavailable("stopped before this was stored"))
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            raise
         finally:
             self._flusher = None
 
@@ -120,6 +129,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _flush(self, batch: list[_Entry[Item, Result]]) -> None:
         try:
             results = await self._commit_surely([entry.item for entry in batch])
+            answered = list(zip(batch, results, strict=True))
         except Unstorable as error:
             if len(batch) == 1:
                 _answer_with_error(batch, error)
@@ -127,24 +137,30 @@ class GroupCommit(Generic[Item, Result]):
             middle = len(batch) // 2
             await self._flush(batch[:middle])
             await self._flush(batch[middle:])
-        except Exception as error:  # noqa: BLE001  (every waiter must get an answer, whatever broke)
+        except Exception as error:
             _answer_with_error(batch, error)
-        except BaseException:
-            _answer_with_error(batch, Unavailable("stopped while storing"))
-            raise
         else:
-            for entry, result in zip(batch, results, strict=True):
+            for entry, result in answered:
                 if not entry.future.done():
                     entry.future.set_result(result)
 
     async def _commit_surely(self, items: list[Item]) -> Sequence[Result]:
         """Send again while the outcome is unknown; commits are idempotent by their ids."""
-        for pause_seconds in _RESEND_PAUSE_SECONDS:
+        unknown: OutcomeUnknown | None = None
+        for pause_seconds in (*_RESEND_PAUSE_SECONDS, None):
             try:
                 return await self._commit(items)
-            except OutcomeUnknown:
+            except OutcomeUnknown as error:
+                unknown = error
+            except Unavailable:
+                # This sending surely did nothing, but an earlier one may have: a restarting server cuts a commit
+                # off and then refuses connections for a while.
+                if unknown is None:
+                    raise
+            if pause_seconds is not None:
                 await asyncio.sleep(pause_seconds)
-        return await self._commit(items)
+        assert unknown is not None  # noqa: S101  (the loop ends here only after an unknown outcome)
+        raise unknown
 
 
 def _answer_with_error(batch: Sequence[_Entry[Item, Result]], error: Exception) -> None:

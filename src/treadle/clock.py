@@ -37,7 +37,7 @@ def boot_id() -> str:
     if linux.exists():
         return linux.read_text("ascii").strip()
     if sys.platform == "darwin":
-        done = subprocess.run(  # noqa: S603  (fixed arguments)
+        done = subprocess.run(
             ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, text=True, check=True
         )
         return done.stdout.strip()

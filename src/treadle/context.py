@@ -48,8 +48,8 @@ class Job:
         self,
         link: AttemptLink,
         *,
-        id: JobId,  # noqa: A002  (the public name)
-        type: str,  # noqa: A002
+        id: JobId,
+        type: str,
         queue: str,
         attempt: int,
         created_at: datetime,
@@ -115,6 +115,8 @@ class Job:
         self._save(value).result()
 
     def _save(self, value: Any) -> Future[None]:
-        saved = self._link.save_checkpoint(to_storable(value, max_bytes=MAX_CHECKPOINT_BYTES))
-        self.last_checkpoint = value
+        checkpoint = to_storable(value, max_bytes=MAX_CHECKPOINT_BYTES)
+        saved = self._link.save_checkpoint(checkpoint)
+        # As the next attempt will find it, and not the handler's own object, which it goes on changing.
+        self.last_checkpoint = msgspec.json.decode(checkpoint)
         return saved

@@ -28,7 +28,10 @@ NAMES = frozenset(
         "duties.after_end_lease",
     }
 )
-_ENTRY = re.compile(r"(?P<name>[a-z_.]+)=(?P<action>kill9|stop|delay|raise)(?::(?P<argument>[0-9.]+))?(?:@(?P<nth>[0-9]+))?")
+_ENTRY = re.compile(
+    r"(?P<name>[a-z_.]+)=(?P<action>kill9|stop|delay|raise)"
+    r"(?::(?P<argument>[0-9]+(?:\.[0-9]+)?))?(?:@(?P<nth>[1-9][0-9]*))?"
+)
 
 
 @dataclass(slots=True)
@@ -49,14 +52,16 @@ def arm(specification: str) -> None:
     Actions: ``kill9``, ``stop`` (SIGSTOP to oneself; somebody else continues it), ``delay:SECONDS``, ``raise``
     (``Unavailable``). ``@nth`` counts hits from 1 (default 1); only that hit acts. An empty text disarms all.
     """
-    _armed.clear()
+    wanted: dict[str, _Armed] = {}
     for entry in filter(None, (part.strip() for part in specification.split(","))):
         match = _ENTRY.fullmatch(entry)
         if match is None or match["name"] not in NAMES:
             raise SettingsError(
                 [f"TREADLE_FAILPOINTS: {entry!r} is not name=action[:seconds][@nth] with a name of {sorted(NAMES)}"]
             )
-        _armed[match["name"]] = _Armed(match["action"], float(match["argument"] or 0), int(match["nth"] or 1))
+        wanted[match["name"]] = _Armed(match["action"], float(match["argument"] or 0), int(match["nth"] or 1))
+    _armed.clear()
+    _armed.update(wanted)
 
 
 def hit(name: str) -> None:

@@ -73,7 +73,9 @@ class Registry:
         return tuple(self._types)
 
     def include(self, other: Registry) -> None:
-        """Take over the types of ``other``. Raises ``RegistrationError`` where a name is taken."""
+        """Take over the types of ``other``, or nothing. Raises ``RegistrationError`` where a name is taken."""
+        for jobtype in other:
+            self._refuse_taken(jobtype)
         for jobtype in other:
             self._add(jobtype)
         self.start_hooks += other.start_hooks
@@ -95,7 +97,7 @@ class Registry:
         if not isinstance(name, str) or not _TYPE_NAME.fullmatch(name):
             raise RegistrationError(
                 f'@app.job({name!r}): the type\'s name must be text like "THUMBNAIL": a letter, then letters, digits, '
-                f"_ . or -, at most {MAX_TYPE_LENGTH}; write @app.job(\"THUMBNAIL\")"
+                f'_ . or -, at most {MAX_TYPE_LENGTH}; write @app.job("THUMBNAIL")'
             )
         where = f"@app.job({name!r})"
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MAX_TIMEOUT_SECONDS:
@@ -128,13 +130,16 @@ class Registry:
         return register
 
     def _add(self, jobtype: JobType) -> None:
+        self._refuse_taken(jobtype)
+        self._types[jobtype.name] = jobtype
+
+    def _refuse_taken(self, jobtype: JobType) -> None:
         taken = self._types.get(jobtype.name)
         if taken is not None:
             raise RegistrationError(
                 f"@app.job({jobtype.name!r}): this name is taken by {taken.handler.__module__}."
                 f"{taken.handler.__qualname__}; give one of the two another name"
             )
-        self._types[jobtype.name] = jobtype
 
 
 def _checked_hook(name: str, hook: Hook) -> Hook:
@@ -145,7 +150,7 @@ def _checked_hook(name: str, hook: Hook) -> Hook:
 
 def _signature(where: str, handler: Callable[..., Any]) -> tuple[bool, Any]:
     """Whether the handler wants the ``Job``, and how its payload is annotated."""
-    if not callable(handler) or inspect.isclass(handler):
+    if not (inspect.isfunction(handler) or inspect.ismethod(handler)):
         raise RegistrationError(f"{where} must stand above a function")
     if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
         raise RegistrationError(f"{where}: {handler.__qualname__} is a generator; return the result, do not yield")
@@ -156,7 +161,7 @@ def _signature(where: str, handler: Callable[..., Any]) -> tuple[bool, Any]:
         raise RegistrationError(f"{where}: the handler takes the payload and, if it likes, the job; write {shape}")
     try:
         hints = typing.get_type_hints(handler)
-    except Exception as error:  # noqa: BLE001  (annotations are user code: anything may come)
+    except Exception as error:
         raise RegistrationError(
             f"{where}: the annotations of {handler.__qualname__} cannot be resolved ({error}); "
             "define or import the payload's class at module level, above the handler"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
@@ -19,7 +20,9 @@ MAX_DEPTH = 32
 MAX_SAFE_INTEGER = 2**53 - 1
 """Beyond it JavaScript and jsonb readers disagree about digits (RFC 8259 section 6); send a string instead."""
 
-_STRINGS_AND_PLAIN = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+', re.DOTALL)
+# Possessive, and a string need not end: looked at again from every quote of an unclosed string, ten MiB take days,
+# and a backtracking point a character takes a hundred bytes of memory for each.
+_STRINGS_AND_PLAIN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[^\[\]{}"]++', re.DOTALL)
 _ESCAPES = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _RISKY_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89abAB])|\\u[dD][c-fC-F]")
 
@@ -119,25 +122,38 @@ def to_storable(value: object, *, max_bytes: int) -> bytes:
     if value is None:
         return b"null"
     try:
-        plain = msgspec.to_builtins(value, builtin_types=(bytes, bytearray), str_keys=True, enc_hook=_dump_model)
+        plain = _plain(value, _dump)
         _check_value(plain, MAX_DEPTH)
         text = msgspec.json.encode(plain)
     except RecursionError:
         raise Unstorable(f"nested deeper than {MAX_DEPTH}, or cyclic") from None
     except Unstorable:
         raise
-    except Exception as error:  # noqa: BLE001  (user objects may raise anything while they are read)
+    except (Exception, SystemExit) as error:
         raise Unstorable(f"not representable as JSON ({type(error).__name__})") from None
     if len(text) > max_bytes:
         raise Unstorable(f"{len(text)} bytes of JSON, more than the {max_bytes} allowed")
     return text
 
 
-def _dump_model(value: object) -> object:
-    dump = getattr(value, "model_dump", None)
+def _plain(value: object, dump: Callable[[object], object] | None) -> object:
+    # Bytes are left as they are, to be refused: as base64 they would not come back equal.
+    return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview), str_keys=True, enc_hook=dump)
+
+
+def _dump(value: object) -> object:
+    # msgspec takes text and numbers of exact types only; numpy.float64 is a float, markupsafe.Markup a str.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    dump = None if isinstance(value, type) else getattr(value, "model_dump", None)
     if dump is None:
-        raise NotImplementedError
-    return dump(mode="json")
+        raise Unstorable(f"a value of type {type(value).__name__} is not JSON")
+    # A pydantic model dumps itself whole; without a hook, one that dumps models for ever is refused at once.
+    return _plain(dump(mode="json"), None)
 
 
 def _check_value(value: object, depth_left: int) -> None:

@@ -11,11 +11,11 @@ MAX_TEXT_BYTES = 8 * 1024
 """Error messages and tracebacks are cut to this, each."""
 
 
-class NonRetryable(Exception):  # noqa: N818  (reads as what the handler says, not as an error class)
+class NonRetryable(Exception):
     """Raise it from a handler when trying again cannot help: the job is ``failed`` at once."""
 
 
-class Snooze(Exception):  # noqa: N818
+class Snooze(Exception):
     """Raise it from a handler to run again in ``seconds``; spends no budget, at most 1,000 times a job."""
 
     def __init__(self, seconds: float) -> None:
@@ -25,7 +25,7 @@ class Snooze(Exception):  # noqa: N818
         super().__init__(f"again in {self.seconds:g} s")
 
 
-class Park(Exception):  # noqa: N818
+class Park(Exception):
     """Raise it from a handler to put the job into the dead-letter queue at once, for a person to decide."""
 
     def __init__(self, reason: str) -> None:
@@ -96,6 +96,6 @@ def clip(text: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """
     data = text.encode("utf-8", "replace").replace(b"\0", b"?")
     if len(data) > max_bytes:
-        mark = "... ".encode()
-        data = mark + data[-(max_bytes - len(mark)) :]
+        mark = b"... "[:max_bytes]
+        data = mark + data[len(data) - max_bytes + len(mark) :]
     return data.decode("utf-8", "ignore")

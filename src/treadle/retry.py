@@ -16,6 +16,8 @@ MAX_ATTEMPTS_LIMIT = 25
 DEFAULT_BASE_SECONDS = 2.0
 DEFAULT_CAP_SECONDS = 600.0
 MAX_SNOOZES = 1000
+MAX_PAUSE_SECONDS = 366 * 86_400
+"""As long as a snooze may be. A policy and a scale, each allowed, could pass what a datetime holds together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Retry:
 
     def backoff(self, *, scale: float = 1.0) -> Backoff:
         """The waiting part of the policy, scaled."""
-        return Backoff(self.base_seconds * scale, self.cap_seconds * scale)
+        cap_seconds = min(self.cap_seconds * scale, MAX_PAUSE_SECONDS)
+        return Backoff(min(self.base_seconds * scale, cap_seconds), cap_seconds)
 
 
 def after_failure(failures: int, max_attempts: int, *, retryable: bool) -> Verb:

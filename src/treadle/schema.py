@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, Protocol, get_origin
+from typing import Any, Protocol, get_origin, get_type_hints
 
 import msgspec
 
@@ -30,19 +30,28 @@ class PayloadModel(Protocol):
 
 def model_for(annotation: Any) -> PayloadModel:
     """The model for a handler's annotation. Raises ``RegistrationError`` for what cannot be one."""
-    if isinstance(annotation, type) and hasattr(annotation, "model_validate_json"):
-        return _PydanticModel(annotation)
     is_struct = isinstance(annotation, type) and (
         issubclass(annotation, msgspec.Struct) or dataclasses.is_dataclass(annotation)
     )
-    if is_struct or annotation is dict or get_origin(annotation) is dict:
-        try:
-            return _MsgspecModel(annotation)
-        except TypeError as error:
-            raise RegistrationError(f"the payload model {annotation!r} cannot be decoded from JSON: {error}") from None
-    raise RegistrationError(
-        f"the payload must be a msgspec.Struct, a dataclass, a pydantic model or a dict, not {annotation!r}"
-    )
+    kind: type[_PydanticModel | _MsgspecModel]
+    if isinstance(annotation, type) and hasattr(annotation, "model_validate_json"):
+        kind = _PydanticModel
+    elif is_struct or annotation is dict or get_origin(annotation) is dict:
+        kind = _MsgspecModel
+    else:
+        raise RegistrationError(
+            f"the payload must be a msgspec.Struct, a dataclass, a pydantic model or a dict, not {annotation!r}"
+        )
+    try:
+        model = kind(annotation)
+        model.json_schema()  # now, at a desk, and not when somebody asks for the OpenAPI document
+    except Exception as error:
+        why = " ".join(str(error).split())
+        raise RegistrationError(
+            f"the payload model {annotation!r} cannot be read from JSON or described as JSON Schema: {why}; "
+            "give its members JSON types, and define or import what they name at module level, above the model"
+        ) from None
+    return model
 
 
 class _MsgspecModel:
@@ -72,7 +81,11 @@ class _PydanticModel:
             if not hasattr(error, "errors"):
                 raise
             problems = [
-                Problem(pointer(*found["loc"]), _PYDANTIC_CODES.get(found["type"], found["type"]), found["msg"])
+                Problem(
+                    pointer(*found["loc"]),
+                    _PYDANTIC_CODES.get(found["type"], found["type"]),
+                    _PYDANTIC_WORDS.get(found["type"], found["msg"]),
+                )
                 for found in error.errors(include_input=False, include_url=False, include_context=False)
             ]
             raise InvalidInput(problems[:MAX_REPORTED_PROBLEMS]) from None
@@ -83,6 +96,14 @@ class _PydanticModel:
 
 
 _PYDANTIC_CODES = {"missing": "required", "extra_forbidden": "unknown_field"}
+# Our words where pydantic's would repeat the value (pydantic 2.14: those of its messages that hold a value's text).
+_PYDANTIC_WORDS = {
+    "base64_decode": "not base64",
+    "byte_size_unit": "not a size in bytes",
+    "import_error": "not the path of a Python object",
+    "union_tag_invalid": "not one of the allowed values",
+    "zoneinfo_str": "not a time zone",
+}
 
 
 def pointer(*parts: object) -> str:
@@ -95,58 +116,70 @@ def _all_problems(payload: bytes, model: Any) -> list[Problem]:
     value = msgspec.json.decode(payload)
     if not isinstance(value, dict) or get_origin(model) is dict or model is dict:
         return []
-    if dataclasses.is_dataclass(model):
-        fields = [(f.name, f.required, f.type) for f in msgspec.inspect.type_info(model).fields]  # type: ignore[attr-defined]
-        types = {f.name: f.type for f in dataclasses.fields(model)}
-    else:
-        fields = [(f.encode_name, f.required, f.type) for f in msgspec.structs.fields(model)]
-        types = {f.encode_name: f.type for f in msgspec.structs.fields(model)}
+    members = _members(model)
     problems = [
-        Problem(pointer(name), "required", "this member is required") for name, needed, _ in fields if needed and name not in value
+        Problem(pointer(name), "required", _REQUIRED) for name, needed, _ in members if needed and name not in value
     ]
-    if isinstance(model, type) and issubclass(model, msgspec.Struct) and model.__struct_config__.forbid_unknown_fields:
-        known = {name for name, _, _ in fields}
-        problems += [
-            Problem(pointer(name), "unknown_field", "no such member") for name in value if name not in known
-        ]
-    for name, _, _ in fields:
+    config = model.__struct_config__ if issubclass(model, msgspec.Struct) else None
+    if config is not None and config.forbid_unknown_fields:
+        known = {name for name, _, _ in members} | {config.tag_field}
+        problems += [Problem(pointer(name), "unknown_field", "no such member") for name in value if name not in known]
+    if config is not None and config.tag_field is not None and value.get(config.tag_field, config.tag) != config.tag:
+        problems.append(Problem(pointer(config.tag_field), "one_of", _ONE_OF))
+    for name, _, annotation in members:
         if name not in value:
             continue
         try:
-            msgspec.convert(value[name], types[name])
+            msgspec.convert(value[name], annotation, str_keys=True)
         except msgspec.ValidationError as error:
             found = _problem(str(error))
             problems.append(Problem(pointer(name) + found.pointer, found.code, found.detail))
-        except (TypeError, InvalidInput):
-            continue  # the whole-payload error will name it
     return problems
 
 
-_PATH = re.compile(r"(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?", re.DOTALL)
+def _members(model: Any) -> list[tuple[str, bool, Any]]:
+    """Each member's name in JSON, whether it is required, and its annotation, resolved."""
+    if dataclasses.is_dataclass(model):
+        hints = get_type_hints(model, include_extras=True)
+        described: Any = msgspec.inspect.type_info(model)
+        return [(field.name, field.required, hints[field.name]) for field in described.fields]
+    return [(field.encode_name, field.required, field.type) for field in msgspec.structs.fields(model)]
+
+
+_REQUIRED = "this member is required"
+_ONE_OF = "not one of the allowed values"
+# The path holds the model's own names alone, so never a backtick; a client's member name before it may.
+_PATH = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _PATH_PART = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>[0-9]+)\]|\[\.\.\.\]")
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _CODES: tuple[tuple[str, str, str | None], ...] = (
     # how msgspec's sentence starts, our code, our words where msgspec's would repeat the value
-    ("Object missing required field", "required", None),
     ("Object contains unknown field", "unknown_field", "there is a member that is not known here"),
-    ("Invalid enum value", "one_of", "not one of the allowed values"),
-    ("Invalid value", "one_of", "not one of the allowed values"),
-    ("Expected `str` of length", "length", None),
-    ("Expected `array` of length", "length", None),
-    ("Expected `object` of length", "length", None),
+    ("Invalid enum value", "one_of", _ONE_OF),
+    ("Invalid value", "one_of", _ONE_OF),
+    ("Expected `str` of", "length", None),
+    ("Expected `bytes` of", "length", None),
+    ("Expected `array` of", "length", None),
+    ("Expected `object` of", "length", None),
     ("Expected `str` matching", "pattern", None),
     ("Expected `int` >", "range", None),
     ("Expected `int` <", "range", None),
+    ("Expected `int` that", "range", None),
     ("Expected `float` >", "range", None),
     ("Expected `float` <", "range", None),
+    ("Expected `float` that", "range", None),
     ("Expected", "type", None),
 )
 
 
 def _problem(sentence: str) -> Problem:
     match = _PATH.fullmatch(sentence)
-    what, path = (match["what"], match["path"] or "") if match else (sentence, "")
+    what, path, is_key = (match["what"], match["path"] or "", match["key"]) if match else (sentence, "", None)
     parts = [part["name"] or part["index"] or "*" for part in _PATH_PART.finditer(path)]
+    if (missing := _MISSING.fullmatch(what)) is not None:
+        return Problem(pointer(*parts, missing["name"]), "required", _REQUIRED)
     for start, code, words in _CODES:
         if what.startswith(start):
-            return Problem(pointer(*parts), code, words or what.replace("`", ""))
+            detail = words or what.replace("`", "")
+            return Problem(pointer(*parts), code, f"{detail}, as a key" if is_key else detail)
     return Problem(pointer(*parts), "invalid", what)

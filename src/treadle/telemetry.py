@@ -35,12 +35,16 @@ class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
         name = record.name.removeprefix("treadle.")
-        fields = " ".join(f"{key}={one_line(str(value))}" for key, value in _fields(record).items())
+        fields = " ".join(f"{key}={one_line(_text_of(value))}" for key, value in _fields(record).items())
         line = f"{at} {record.levelname.lower():7} {name:10} {one_line(record.getMessage())}"
         line = f"{line}  {fields}" if fields else line
-        if self._colour and (paint := _COLOURS[record.levelname]):
+        if self._colour and (paint := _COLOURS.get(record.levelname, "")):
             line = f"{paint}{line}\x1b[0m"
-        return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
+        if record.exc_info is None:
+            return line
+        # Indented and escaped line by line: an exception's own text starts no line that looks like another event.
+        traceback = self.formatException(record.exc_info).split("\n")
+        return "\n".join([line, *(f"  {one_line(part)}" for part in traceback)])
 
 
 class _JsonFormatter(logging.Formatter):
@@ -54,7 +58,21 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info is not None:
             told["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(told, enc_hook=str).decode("utf-8", "replace")
+        try:
+            return msgspec.json.encode(told, enc_hook=str).decode()
+        except Exception:
+            # Half a surrogate pair, or a value that cannot be shown: no line is lost for what it tells.
+            plain = {key: value if isinstance(value, int | float) else _text_of(value) for key, value in told.items()}
+            return msgspec.json.encode(plain).decode()
+
+
+def _text_of(value: object) -> str:
+    """``value`` as valid text; total."""
+    try:
+        text = str(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text.encode("utf-8", "replace").decode()
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
@@ -80,4 +98,4 @@ class FieldsAdapter(logging.LoggerAdapter[logging.Logger]):
 
     def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
         """See ``logging.LoggerAdapter.process``."""
-        return msg, {**kwargs, "extra": {**(self.extra or {}), **kwargs.get("extra", {})}}
+        return msg, {**kwargs, "extra": {**(self.extra or {}), **(kwargs.get("extra") or {})}}

@@ -161,9 +161,7 @@ def _read_carefully(text: bytes | msgspec.Raw) -> JobRequest:
     )
 
 
-_MEMBERS = frozenset(
-    {"type", "payload", "priority", "queue", "runAt", "delaySeconds", "maxAttempts", "timeoutSeconds"}
-)
+_MEMBERS = frozenset({"type", "payload", "priority", "queue", "runAt", "delaySeconds", "maxAttempts", "timeoutSeconds"})
 
 
 def _read_run_at(read: _Reader) -> datetime | None:

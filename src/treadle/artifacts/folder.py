@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from treadle.ids import JobId
 from treadle.outcome import Artifact
@@ -62,7 +62,7 @@ class ArtifactFolder:
             handle = os.open(temporary, flags, 0o640, dir_fd=folder)
             try:
                 hashing = _HashingWriter(io.FileIO(handle, "wb"))
-                with io.BufferedWriter(hashing, _BUFFER_BYTES) as file:
+                with io.BufferedWriter(cast(io.RawIOBase, hashing), _BUFFER_BYTES) as file:
                     yield file
                     file.flush()
                     os.fsync(handle)

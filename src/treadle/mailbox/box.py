@@ -43,10 +43,7 @@ class Box:
         """
         if message.size_bytes > self.max_bytes:
             raise MessageTooLarge
-        while (
-            self.count >= self.max_messages
-            or self.used_bytes + message.size_bytes > self.max_bytes
-        ):
+        while self.count >= self.max_messages or self.used_bytes + message.size_bytes > self.max_bytes:
             self.delete(next(iter(self._messages)))
             self.dropped_total += 1
         self._messages[message.id] = message

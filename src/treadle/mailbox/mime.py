@@ -194,9 +194,7 @@ class _Steering:
     is_attachment: bool = False
 
 
-_STEERING_HEADERS = frozenset(
-    {"content-type", "content-transfer-encoding", "content-disposition"}
-)
+_STEERING_HEADERS = frozenset({"content-type", "content-transfer-encoding", "content-disposition"})
 
 
 def _steering(lines: list[tuple[str, bytes]]) -> _Steering:
@@ -218,7 +216,7 @@ def _steering(lines: list[tuple[str, bytes]]) -> _Steering:
             filename=decode_header(str(reader.get_filename("")).encode("utf-8", "replace")),
             is_attachment=reader.get_content_disposition() == "attachment",
         )
-    except Exception:  # noqa: BLE001
+    except Exception:
         # Which exceptions it raises for broken parameters is nowhere said and has changed between
         # releases; such a message is shown as plain text.
         return _Steering()

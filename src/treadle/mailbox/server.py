@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 
-from treadle.mailbox.app import create_app
+from treadle.mailbox.app import API_URL, create_app
 from treadle.mailbox.box import Box
 from treadle.mailbox.guard import LOOPBACK_HOSTS
 from treadle.mailbox.smtp import Reception, start_smtp
@@ -27,11 +27,12 @@ class Mailbox:
         smtp_host: str = "127.0.0.1",
         smtp_port: int = 1025,
         allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
+        api_url: str = API_URL,
         box: Box | None = None,
     ) -> None:
-        """``smtp_socket`` (bound) goes before host and port; ``allowed_hosts`` as in ``create_app``."""
+        """``smtp_socket`` (bound) goes before host and port; ``allowed_hosts`` and ``api_url`` as in ``create_app``."""
         self.box = box if box is not None else Box()
-        self.app: Starlette = create_app(self.box, allowed_hosts)
+        self.app: Starlette = create_app(self.box, allowed_hosts, api_url=api_url)
         self._socket = smtp_socket
         self._host = smtp_host
         self._port = smtp_port

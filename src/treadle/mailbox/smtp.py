@@ -12,6 +12,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
+from typing import cast
 
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
@@ -31,6 +32,7 @@ _COMMAND_BYTES = 512
 _READ_BYTES = 64 * 1024
 """Read at once. Not a limit on lines: those are as long as the message may be."""
 
+TOO_LARGE = "552 5.3.4 Message is larger than this mailbox may be"
 _DOT = b".\r\n"
 _END = b"\r\n.\r\n"
 
@@ -86,18 +88,15 @@ class Conversation(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Welcome a client, or turn it away where the house is full."""
-        assert isinstance(transport, asyncio.Transport)
         if len(self._reception.present) >= self._reception.max_connections:
-            refusal = asyncio.Protocol()
-            transport.set_protocol(refusal)
-            transport.write(b"421 4.7.0 Too many connections, try again later\r\n")
-            transport.close()
+            _turn_away(cast(asyncio.Transport, transport))
             return
         self._reception.present.add(self)
         super().connection_made(transport)
-        assert self._handler_coroutine is not None
-        # A client that resets the connection ends the task with that error. It is no news to anybody.
-        self._handler_coroutine.add_done_callback(lambda task: task.cancelled() or task.exception())
+        if self._handler_coroutine is not None:
+            # A client that resets the connection ends the task with that error, and asyncio would
+            # report it with a traceback. It is no news to anybody.
+            self._handler_coroutine.add_done_callback(_hear)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
@@ -106,19 +105,18 @@ class Conversation(SMTP):
 
     def cut(self) -> None:
         """End the connection without another word."""
-        if isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
+        if self.transport is not None:
+            cast(asyncio.Transport, self.transport).abort()
 
-    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802  (aiosmtpd finds commands by these names)
+    async def smtp_AUTH(self, arg: str) -> None:
         """No logins: a password has no business here."""
         await self.push("502 5.5.1 AUTH is not offered: this mailbox takes mail without a login")
 
-    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
+    async def smtp_DATA(self, arg: str | None) -> None:
         """Take one message."""
         if await self.check_helo_needed():
             return
-        assert self.envelope is not None
-        if not self.envelope.rcpt_tos:
+        if self.envelope is None or not self.envelope.rcpt_tos:
             await self.push("503 5.5.1 Error: need RCPT command")
             return
         if arg:
@@ -127,11 +125,11 @@ class Conversation(SMTP):
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         raw = await self._read_data(self._reception.box.max_bytes)
         if raw is None:
-            status = "552 5.3.4 Message is larger than this mailbox may be"
+            status = TOO_LARGE
         else:
-            self.envelope.original_content = self.envelope.content = raw
+            self.envelope.content = raw
             status = str(await self._call_handler_hook("DATA"))
-        self._set_post_data_state()
+        self.envelope = self._create_envelope()
         await self.push(status)
 
     async def _read_data(self, max_bytes: int) -> bytes | None:
@@ -168,7 +166,7 @@ class _Delivery:
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self,
         server: SMTP,
         session: Session,
@@ -181,13 +179,10 @@ class _Delivery:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: SmtpEnvelope
-    ) -> str:
-        assert isinstance(envelope.content, bytes)
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: SmtpEnvelope) -> str:
         sender = envelope.mail_from or ""
         message = receive(
-            envelope.content,
+            cast(bytes, envelope.content),
             Envelope(
                 helo=session.host_name or "",
                 sender="" if sender == "<>" else sender,  # aiosmtpd's spelling of the null sender
@@ -198,13 +193,25 @@ class _Delivery:
         try:
             self._reception.box.add(message)
         except MessageTooLarge:
-            return "552 5.3.4 Message is larger than this mailbox may be"
+            return TOO_LARGE
         return f"250 2.0.0 OK: kept as {message.id}"
 
     async def handle_exception(self, error: Exception) -> str:
         # aiosmtpd's address parser raises many things for arguments that are none.
         log.warning("a command was refused: %s", type(error).__name__)
         return "500 5.5.2 Command not understood"
+
+
+def _turn_away(transport: asyncio.Transport) -> None:
+    transport.set_protocol(asyncio.Protocol())
+    transport.write(b"421 4.7.0 Too many connections, try again later\r\n")
+    transport.close()
+
+
+def _hear(conversation: asyncio.Task[None]) -> None:
+    """Look at how a task ended, so that asyncio does not say that nobody did."""
+    if not conversation.cancelled():
+        conversation.exception()
 
 
 async def start_smtp(

@@ -18,9 +18,7 @@ async def claim(
 
     An answer that is lost leaves jobs with this worker: its next beat finds and releases them.
     """
-    request = ClaimRequest(
-        worker_id=worker_id, limit=limit, types=runtime.registry.names, queues=queues, ids=ids
-    )
+    request = ClaimRequest(worker_id=worker_id, limit=limit, types=runtime.registry.names, queues=queues, ids=ids)
     hit("worker.before_claim")
     jobs = await runtime.store.claim(request, runtime.clock.now())
     if jobs:

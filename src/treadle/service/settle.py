@@ -10,7 +10,7 @@ import msgspec
 from treadle.batching import GroupCommit
 from treadle.errors import Unstorable
 from treadle.failpoints import hit
-from treadle.ids import WorkerId
+from treadle.ids import JobId, WorkerId
 from treadle.job import AttemptError, ClaimedJob
 from treadle.outcome import Aborted, Failed, Outcome, Parked, Released, Snoozed, Succeeded, clip
 from treadle.retry import MAX_SNOOZES, after_failure
@@ -27,19 +27,25 @@ class Settler:
         self._moves: GroupCommit[Move, Settled] = GroupCommit(self._settle, max_waiting_items=100_000)
         self._notes: GroupCommit[Note, bool] = GroupCommit(self._note)
 
-    async def settle(self, job: ClaimedJob, outcome: Outcome, worker_id: WorkerId) -> Settled:
+    async def settle(
+        self, job: ClaimedJob, outcome: Outcome, worker_id: WorkerId, progress: bytes | None = None
+    ) -> Settled:
         """End ``job``'s attempt with ``outcome``; ``Settled.status`` is ``None`` where the attempt is past.
 
         Data that the database refuses becomes the failure ``result_not_storable``. Raises ``Unavailable``: then
         nothing is decided, and the caller keeps the outcome and tries again.
         """
         now = self._runtime.clock.now()
-        move = move_for(self._runtime, job, outcome, worker_id, now)
+        move = msgspec.structs.replace(move_for(self._runtime, job, outcome, worker_id, now), progress=progress)
         try:
             return await self._moves.submit(move, len(move.result or b""))
         except Unstorable:
             refused = Failed("result_not_storable", "the database refused this attempt's result", retryable=False)
             return await self._moves.submit(move_for(self._runtime, job, refused, worker_id, now))
+
+    async def release(self, job_id: JobId, attempt: int) -> Settled:
+        """Give back a job whose claim this worker never got an answer for; no budget is spent."""
+        return await self._moves.submit(Move(job_id=job_id, attempt=attempt, verb=Verb.RELEASE))
 
     async def note(self, note: Note) -> bool:
         """Write progress or a checkpoint; ``False`` where the attempt is past."""

@@ -111,9 +111,7 @@ class Submitter:
             runtime.dispatch.announce(queue, priority, ids)
         return results
 
-    def _resolve_all(
-        self, requests: Sequence[JobRequest], now: datetime, pointer: str | None
-    ) -> tuple[NewJob, ...]:
+    def _resolve_all(self, requests: Sequence[JobRequest], now: datetime, pointer: str | None) -> tuple[NewJob, ...]:
         jobs: list[NewJob] = []
         problems: list[Problem] = []
         for index, request in enumerate(requests):

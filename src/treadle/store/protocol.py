@@ -9,7 +9,8 @@ S4  Sent twice with the same ids, a write has the effect of once.
 S5  ``now`` is an argument; a store reads no clock but in ``anchor``.
 S6  Data the database refuses raises ``Unstorable``, nothing of the batch written. No answer raises
     ``Unavailable`` (surely not done) or ``OutcomeUnknown`` (perhaps done).
-S7  Ready order is ``(queued_at, id)`` inside a priority; ``high`` before ``default`` over all served queues.
+S7  Ready order is ``(queued_at, id)`` inside a line (one priority of one queue); every ``high`` line comes before
+    every ``default`` line, and queues take turns.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """Appended to the job's errors (the last 25 are kept)."""
     artifacts: bytes | None = None
     """JSON array of the attempt's published files; ``complete`` only."""
+    progress: bytes | None = None
+    """The attempt's newest progress; ``None`` leaves what is there."""
 
 
 class Settled(msgspec.Struct, frozen=True):

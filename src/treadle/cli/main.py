@@ -1,0 +1,81 @@
+"""The parser, and where errors become one line and an exit code.
+
+Exit codes (after sysexits.h): 0 done; 1 failed (a smoke test, say); 2 wrong usage; 70 a bug, or a worker worn out
+by handlers that never end; 75 the store does not answer, try again; 78 settings or schema are wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from treadle.cli.migrate import migrate
+from treadle.cli.serve import api, dev, mailbox, worker
+from treadle.cli.settings import settings
+from treadle.cli.smoke import smoke
+from treadle.errors import RegistrationError, SettingsError, StoreRefused, TreadleError, Unavailable
+
+EXIT_FAILED = 1
+EXIT_BUG = 70
+EXIT_TRY_AGAIN = 75
+EXIT_CONFIG = 78
+
+cli = typer.Typer(
+    name="treadle",
+    help="A background job server: submit over HTTP, watch it run, never lose a job.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 70 bug or worn out, 75 store away (try again), 78 settings.",
+)
+for command in (dev, api, worker, mailbox, migrate, settings, smoke):
+    cli.command()(command)
+
+
+@cli.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    if version:
+        from treadle.assemble import VERSION
+
+        typer.echo(f"treadle {VERSION}")
+        raise typer.Exit
+
+
+def run() -> NoReturn:
+    """The console script."""
+    code = EXIT_BUG
+    try:
+        code = int(cli(standalone_mode=False) or 0)
+    except SettingsError as error:
+        code = _say(EXIT_CONFIG, *error.problems)
+    except (RegistrationError, StoreRefused) as error:
+        code = _say(EXIT_CONFIG, str(error))
+    except Unavailable as error:
+        code = _say(EXIT_TRY_AGAIN, str(error))
+    except TreadleError as error:
+        code = _say(EXIT_FAILED, str(error))
+    except typer.Exit as error:
+        code = error.exit_code
+    except typer.Abort:
+        code = EXIT_FAILED
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            logging.getLogger("treadle").exception("a bug in Treadle or in the app it loads")
+        else:  # click's usage errors know their own words and code
+            code = _say(getattr(error, "exit_code", 2), error.format_message())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Not sys.exit: a handler's thread that never ends must not keep a stopped server from ending.
+    os._exit(code)
+
+
+def _say(code: int, *sentences: str) -> int:
+    for sentence in sentences:
+        sys.stderr.write(f"treadle: {sentence}\n")
+    return code

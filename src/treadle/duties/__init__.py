@@ -1,0 +1,1 @@
+"""Duties: what must happen now and then, safe in any number of processes at once; no leader."""

@@ -1,0 +1,35 @@
+"""``Duties``: all of them, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+
+from treadle.duties.loop import repeat
+from treadle.duties.promoter import Promoter
+from treadle.duties.pruner import Pruner
+from treadle.duties.reaper import Reaper
+from treadle.service.runtime import Runtime
+
+
+class Duties:
+    """Runs the duties of one process."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start them all."""
+        chance = self._runtime.chance
+        for name, once in (
+            ("promoter", Promoter(self._runtime).promote_once),
+            ("reaper", Reaper(self._runtime).reap_once),
+            ("pruner", Pruner(self._runtime).prune_once),
+        ):
+            self._tasks.append(asyncio.create_task(repeat(name, once, chance), name=f"duty {name}"))
+
+    async def stop(self) -> None:
+        """Stop them; each is safe to stop anywhere."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

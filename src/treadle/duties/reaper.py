@@ -1,0 +1,77 @@
+"""Reaper: watches beats, ends leases that stood still for a whole lease of its own time, takes back their jobs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from treadle.errors import Unavailable
+from treadle.ids import WorkerId
+from treadle.service.reap import BATCH, end_lease, take_back
+from treadle.service.runtime import Runtime
+from treadle.service.workers import list_workers
+from treadle.states import Status
+
+logger = logging.getLogger("treadle.duties")
+
+
+class Watch:
+    """A lease expires by observation, not by clocks.
+
+    What counts is a counter seen unchanged for a whole lease of the observer's own rising seconds, with no failed
+    look and no gap in the observer's own loop in between: an observer that slept, or could not read, knows nothing.
+    """
+
+    def __init__(self, lease_seconds: float, gap_seconds: float) -> None:
+        self._lease_seconds = lease_seconds
+        self._gap_seconds = gap_seconds
+        self._seen: dict[WorkerId, tuple[int, float]] = {}
+        self._looked_at: float | None = None
+
+    def forget(self) -> None:
+        """Start over: a look failed."""
+        self._seen.clear()
+
+    def look(self, beats: Iterable[tuple[WorkerId, int]], now: float) -> list[tuple[WorkerId, int]]:
+        """Leases that are expired by now, each with the counter that was watched."""
+        if self._looked_at is not None and now - self._looked_at > self._gap_seconds:
+            self.forget()
+        self._looked_at = now
+        seen: dict[WorkerId, tuple[int, float]] = {}
+        expired: list[tuple[WorkerId, int]] = []
+        for worker_id, beat in beats:
+            before = self._seen.get(worker_id)
+            since = before[1] if before is not None and before[0] == beat else now
+            seen[worker_id] = (beat, since)
+            if now - since >= self._lease_seconds:
+                expired.append((worker_id, beat))
+        self._seen = seen
+        return expired
+
+
+class Reaper:
+    """The duty around ``Watch``."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        settings = runtime.settings
+        # A gap: twice the sweep and a little, or the observer itself was stopped.
+        self._watch = Watch(settings.lease_seconds, 2 * settings.sweep_seconds + 1.0)
+
+    async def reap_once(self) -> float:
+        """Look, end what is expired, take back what is orphaned; seconds until the next look."""
+        try:
+            workers = await list_workers(self._runtime)
+        except Unavailable:
+            self._watch.forget()
+            raise
+        beats = [(worker.id, worker.beat) for worker in workers]
+        for worker_id, beat in self._watch.look(beats, self._runtime.clock.rising()):
+            if await end_lease(self._runtime, worker_id, beat):
+                logger.warning("a worker stopped beating: its lease is ended", extra={"worker": worker_id})
+        settled = await take_back(self._runtime)
+        for done in settled:
+            if done.status is not None:
+                level = logging.ERROR if done.status is Status.DEAD else logging.WARNING
+                logger.log(level, "took back a job of a dead worker", extra={"job": done.job_id, "status": done.status})
+        return 0.0 if len(settled) == BATCH else self._runtime.settings.sweep_seconds

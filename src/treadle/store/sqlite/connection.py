@@ -1,0 +1,168 @@
+"""Connections to one SQLite file: one writer thread, a few reader threads, and what their errors mean.
+
+The writer is handed a whole batch at a time and wraps it in ``BEGIN IMMEDIATE``: a deferred transaction that
+upgrades gets SQLITE_BUSY at once, whatever the busy timeout says (sqlite.org/isolation.html).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from treadle.errors import OutcomeUnknown, StoreRefused, TreadleError, Unavailable, Unstorable
+
+Answer = TypeVar("Answer")
+Work = Callable[[sqlite3.Connection], Answer]
+
+BUSY_SECONDS = 5.0
+"""How long a write waits for another process's: theirs take milliseconds."""
+_READERS = 2
+
+
+class Connections:
+    """All of one process's connections to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = ThreadPoolExecutor(1, "treadle-sqlite-writer")
+        self._readers = ThreadPoolExecutor(_READERS, "treadle-sqlite-reader")
+        self._write_connection: sqlite3.Connection | None = None
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    async def open(self) -> None:
+        """Open the writer and check that its commits survive a power cut. Raises ``StoreRefused``."""
+        self._write_connection = await self._run(self._writer, self._open_writer)
+
+    async def aclose(self) -> None:
+        """Finish what was handed over, then close every connection."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._writer, lambda: None)
+        await loop.run_in_executor(None, self._close)
+
+    async def write(self, work: Work[Answer]) -> Answer:
+        """Run ``work`` in one transaction on the writer. Raises what ``store/protocol`` says (S6)."""
+        return await self._run(self._writer, lambda: self._in_transaction(work))
+
+    async def read(self, work: Work[Answer]) -> Answer:
+        """Run ``work`` on one snapshot of a reader."""
+        return await self._run(self._readers, lambda: self._in_snapshot(work))
+
+    async def on_writer(self, work: Work[Answer]) -> Answer:
+        """Run ``work`` on the writer outside any transaction."""
+        return await self._run(self._writer, lambda: _translated(lambda: work(self._writing)))
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Answer]) -> Answer:
+        try:
+            future = asyncio.get_running_loop().run_in_executor(pool, work)
+        except RuntimeError as error:  # the pool is shut down
+            raise Unavailable("the store is closed") from error
+        return await future
+
+    @property
+    def _writing(self) -> sqlite3.Connection:
+        if self._write_connection is None:
+            raise Unavailable("the store is not open yet")
+        return self._write_connection
+
+    def _in_transaction(self, work: Work[Answer]) -> Answer:
+        connection = self._writing
+        try:
+            _translated(lambda: connection.execute("BEGIN IMMEDIATE"))
+            answer = _translated(lambda: work(connection))
+        except BaseException:
+            _roll_back(connection)
+            raise
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            _roll_back(connection)
+            # A flush that failed may still have reached the disk; a full disk or a lock surely has not.
+            if (error.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_IOERR:
+                raise OutcomeUnknown("the disk failed while a commit was flushed") from error
+            raise translate(error) from error
+        return answer
+
+    def _in_snapshot(self, work: Work[Answer]) -> Answer:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = _translated(self._open_reader)
+            self._local.connection = connection
+        _translated(lambda: connection.execute("BEGIN"))
+        try:
+            return _translated(lambda: work(connection))
+        finally:
+            _roll_back(connection)
+
+    def _open_writer(self) -> sqlite3.Connection:
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._path.exists():
+                self._path.touch(mode=0o600)
+            connection = self._connect()
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")
+            connection.execute("PRAGMA checkpoint_fullfsync = ON")
+            _check_durable(connection)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreRefused(f"cannot use {self._path} as the database: {error}") from error
+        return connection
+
+    def _open_reader(self) -> sqlite3.Connection:
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        # Each connection is used by one thread at a time; closing happens from another.
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        self._opened.append(connection)
+        return connection
+
+    def _close(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        for connection in self._opened:
+            connection.close()
+
+
+def _check_durable(connection: sqlite3.Connection) -> None:
+    """Read back what a 201 rests on; a build or a file system may have refused silently."""
+    wanted: dict[str, object] = {"journal_mode": "wal", "synchronous": 2}
+    if sys.platform == "darwin":
+        wanted["fullfsync"] = 1  # elsewhere fsync means it
+    for pragma, value in wanted.items():
+        found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+        if found != value:
+            raise StoreRefused(f"SQLite answers PRAGMA {pragma} = {found!r}, and {value!r} is needed for durability")
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _translated(work: Callable[[], Answer]) -> Answer:
+    try:
+        return work()
+    except (sqlite3.Error, OverflowError, UnicodeError) as error:
+        raise translate(error) from error
+
+
+def translate(error: Exception) -> TreadleError:
+    """The project's error for one of the driver's."""
+    refused = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+    if isinstance(error, (OverflowError, UnicodeError, *refused)) or "malformed JSON" in str(error):
+        return Unstorable("the database refused the data")
+    return Unavailable(f"the database does not answer ({type(error).__name__})")

@@ -1,0 +1,169 @@
+"""Rows to records and back: microseconds to datetimes, text to bytes of JSON."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from treadle.ids import JobId, WorkerId
+from treadle.job import ClaimedJob, NewJob, Orphan, StoredJob
+from treadle.queue import Priority
+from treadle.retry import Backoff
+from treadle.states import Status
+from treadle.store.protocol import WorkerRecord
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(moment: datetime) -> int:
+    """Whole microseconds since 1970 UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_micros_or_none(moment: datetime | None) -> int | None:
+    """The same, of a time that may be absent."""
+    return None if moment is None else to_micros(moment)
+
+
+def moment(micros: int) -> datetime:
+    """The inverse of ``to_micros``."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def moment_or_none(micros: int | None) -> datetime | None:
+    """The same, of a column that may be NULL."""
+    return None if micros is None else moment(micros)
+
+
+def text_or_none(data: bytes | None) -> str | None:
+    """JSON bytes as the text that is stored."""
+    return None if data is None else data.decode()
+
+
+def bytes_or_none(text: str | None) -> bytes | None:
+    """The inverse of ``text_or_none``."""
+    return None if text is None else text.encode()
+
+
+def insert_parameters(job: NewJob, now_micros: int) -> dict[str, object]:
+    """What the query ``insert`` takes."""
+    scheduled = job.run_at is not None
+    return {
+        "id": job.id,
+        "type": job.type,
+        "queue": job.queue,
+        "priority": int(job.priority),
+        "status": Status.SCHEDULED.value if scheduled else Status.QUEUED.value,
+        "max_attempts": job.max_attempts,
+        "max_crashes": job.max_crashes,
+        "timeout_seconds": job.timeout_seconds,
+        "backoff_base_seconds": job.backoff.base_seconds,
+        "backoff_cap_seconds": job.backoff.cap_seconds,
+        "payload": job.payload.decode(),
+        "now": now_micros,
+        "run_at": to_micros_or_none(job.run_at),
+        "queued_at": None if scheduled else now_micros,
+    }
+
+
+def claimed_job(row: sqlite3.Row) -> ClaimedJob:
+    """A row of the query ``claim``."""
+    return ClaimedJob(
+        id=JobId(row["id"]),
+        type=row["type"],
+        queue=row["queue"],
+        priority=Priority(row["priority"]),
+        payload=row["payload"].encode(),
+        attempt=row["attempt"],
+        failures=row["failures"],
+        crashes=row["crashes"],
+        snoozes=row["snoozes"],
+        max_attempts=row["max_attempts"],
+        max_crashes=row["max_crashes"],
+        timeout_seconds=row["timeout_seconds"],
+        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
+        created_at=moment(row["created_at"]),
+        started_at=moment(row["started_at"]),
+        checkpoint=bytes_or_none(row["checkpoint"]),
+    )
+
+
+def orphan(row: sqlite3.Row) -> Orphan:
+    """A row of the query ``orphans``."""
+    return Orphan(
+        id=JobId(row["id"]),
+        type=row["type"],
+        attempt=row["attempt"],
+        crashes=row["crashes"],
+        max_crashes=row["max_crashes"],
+        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
+        started_at=moment(row["started_at"]),
+        worker_id=WorkerId(row["worker_id"]),
+    )
+
+
+def stored_job(row: sqlite3.Row) -> StoredJob:
+    """A row of the query ``get``."""
+    return StoredJob(
+        id=JobId(row["id"]),
+        type=row["type"],
+        queue=row["queue"],
+        priority=Priority(row["priority"]),
+        status=Status(row["status"]),
+        attempt=row["attempt"],
+        failures=row["failures"],
+        crashes=row["crashes"],
+        max_attempts=row["max_attempts"],
+        timeout_seconds=row["timeout_seconds"],
+        cancel_requested=bool(row["cancel_requested"]),
+        created_at=moment(row["created_at"]),
+        updated_at=moment(row["updated_at"]),
+        run_at=moment_or_none(row["run_at"]),
+        queued_at=moment_or_none(row["queued_at"]),
+        started_at=moment_or_none(row["started_at"]),
+        finished_at=moment_or_none(row["finished_at"]),
+        worker_id=row["worker_id"],
+        payload=bytes_or_none(row["payload"]),
+        result=bytes_or_none(row["result"]),
+        error=row["error"],
+        errors=row["errors"].encode(),
+        progress=bytes_or_none(row["progress"]),
+        artifacts=row["artifacts"].encode(),
+    )
+
+
+def worker_parameters(worker: WorkerRecord) -> dict[str, object]:
+    """What the query ``register_worker`` takes."""
+    return {
+        "id": worker.id,
+        "host": worker.host,
+        "pid": worker.pid,
+        "version": worker.version,
+        "queues": msgspec.json.encode(worker.queues).decode(),
+        "concurrency": worker.concurrency,
+        "running": worker.running,
+        "beat": worker.beat,
+        "started_at": to_micros(worker.started_at),
+        "beat_at": to_micros(worker.beat_at),
+        "ended_at": to_micros_or_none(worker.ended_at),
+    }
+
+
+def worker_record(row: sqlite3.Row) -> WorkerRecord:
+    """A row of the query ``workers``."""
+    return WorkerRecord(
+        id=WorkerId(row["id"]),
+        host=row["host"],
+        pid=row["pid"],
+        version=row["version"],
+        queues=tuple(msgspec.json.decode(row["queues"])),
+        concurrency=row["concurrency"],
+        running=row["running"],
+        beat=row["beat"],
+        started_at=moment(row["started_at"]),
+        beat_at=moment(row["beat_at"]),
+        ended_at=moment_or_none(row["ended_at"]),
+    )

@@ -1,0 +1,233 @@
+"""The batches that change jobs, each a function of one transaction's connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from treadle.ids import JobId
+from treadle.job import MAX_KEPT_ERRORS, ClaimedJob
+from treadle.queue import Priority
+from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
+from treadle.store.protocol import (
+    ClaimRequest,
+    Expiry,
+    Hint,
+    Inserted,
+    InsertResult,
+    KeyClash,
+    Move,
+    Note,
+    Operated,
+    Promoted,
+    Replayed,
+    Settled,
+    Submission,
+)
+from treadle.store.queries import read_queries
+from treadle.store.sqlite.rows import (
+    claimed_job,
+    insert_parameters,
+    moment_or_none,
+    text_or_none,
+    to_micros,
+    to_micros_or_none,
+)
+
+SQL = read_queries("treadle.store.sqlite.sql", "jobs.sql", "workers.sql", "queues.sql")
+
+ENDED_LEASES_KEPT = timedelta(days=1)
+_SOURCE = Status.PROCESSING.value
+_KEEPS_ERROR = frozenset({Verb.RELEASE, Verb.SNOOZE, Verb.ABORT})
+"""Ends that say nothing of their own: the last failure stays readable."""
+
+
+def json_list(values: Sequence[object]) -> str:
+    """A list as the JSON text that ``json_each`` takes."""
+    return msgspec.json.encode(values).decode()
+
+
+def insert(connection: sqlite3.Connection, units: Sequence[Submission], now: datetime) -> list[InsertResult]:
+    """See ``Store.insert``."""
+    now_micros = to_micros(now)
+    results: list[InsertResult] = []
+    for unit in units:
+        answered = _answer_by_key(connection, unit, now_micros)
+        if answered is None:
+            connection.executemany(SQL["insert"], [insert_parameters(job, now_micros) for job in unit.jobs])
+            answered = Inserted(tuple(job.id for job in unit.jobs))
+        results.append(answered)
+    return results
+
+
+def _answer_by_key(connection: sqlite3.Connection, unit: Submission, now_micros: int) -> InsertResult | None:
+    """What the unit's key says already; else the key is taken for this unit."""
+    if unit.key is None:
+        return None
+    name = {"scope": unit.key.scope, "key": unit.key.key}
+    found = connection.execute(SQL["find_key"], {**name, "now": now_micros}).fetchone()
+    if found is not None:
+        if bytes(found["fingerprint"]) != unit.key.fingerprint:
+            return KeyClash()
+        ids = tuple(JobId(i) for i in msgspec.json.decode(found["job_ids"]))
+        # The very same ids: this unit itself was sent again after its answer was lost.
+        return Inserted(ids) if ids == tuple(job.id for job in unit.jobs) else Replayed(ids)
+    connection.execute(
+        SQL["put_key"],
+        {
+            **name,
+            "fingerprint": unit.key.fingerprint,
+            "job_ids": json_list([job.id for job in unit.jobs]),
+            "expires_at": to_micros(unit.key.expires_at),
+        },
+    )
+    return None
+
+
+def claim(
+    connection: sqlite3.Connection, request: ClaimRequest, ids: Sequence[JobId], now: datetime
+) -> list[ClaimedJob]:
+    """Claim those of the first ``limit`` ids that may be, in the ids' order, each once."""
+    if connection.execute(SQL["holds_lease"], {"worker_id": request.worker_id}).fetchone() is None:
+        return []
+    parameters: dict[str, object] = {
+        "worker_id": request.worker_id,
+        "now": to_micros(now),
+        "types": json_list(request.types),
+        "queues": None if request.queues is None else json_list(request.queues),
+        "source": Status.QUEUED.value,
+        "target": target_of(Verb.CLAIM).value,
+    }
+    rows = connection.execute(SQL["claim"], {**parameters, "ids": json_list(ids[: request.limit])}).fetchall()
+    claimed = {row["id"]: claimed_job(row) for row in rows}
+    return [claimed[job_id] for job_id in dict.fromkeys(ids) if job_id in claimed]
+
+
+def settle(connection: sqlite3.Connection, moves: Sequence[Move], now: datetime) -> list[Settled]:
+    """See ``Store.settle``."""
+    now_micros = to_micros(now)
+    results: list[Settled] = []
+    for move in moves:
+        parameters = _settle_parameters(move, now_micros)
+        row = connection.execute(SQL["settle"], parameters).fetchone()
+        if row is None:
+            row = connection.execute(SQL["settled_before"], parameters).fetchone()
+        if row is None:
+            results.append(Settled(move.job_id, None))
+        else:
+            results.append(Settled(move.job_id, Status(row["status"]), row["queue"], Priority(row["priority"])))
+    return results
+
+
+def _settle_parameters(move: Move, now_micros: int) -> dict[str, object]:
+    target = target_of(move.verb)
+    return {
+        "id": move.job_id,
+        "attempt": move.attempt,
+        "source": _SOURCE,
+        "target": target.value,
+        "cancelled_target": target_of(move.verb, cancel_requested=True).value,
+        "is_final": target in FINAL,
+        "failures": move.failures,
+        "crashes": move.crashes,
+        "snoozes": 1 if move.verb is Verb.SNOOZE else 0,
+        "now": now_micros,
+        "run_at": to_micros_or_none(move.run_at),
+        "result": text_or_none(move.result),
+        "error": move.error,
+        "keeps_error": move.verb in _KEEPS_ERROR,
+        "artifacts": text_or_none(move.artifacts),
+        "progress": text_or_none(move.progress),
+        "failure": None if move.failure is None else msgspec.json.encode(move.failure).decode(),
+        "max_kept_errors": MAX_KEPT_ERRORS,
+    }
+
+
+def note(connection: sqlite3.Connection, notes: Sequence[Note], now: datetime) -> list[bool]:
+    """See ``Store.note``."""
+    return [
+        connection.execute(
+            SQL["note"],
+            {
+                "id": told.job_id,
+                "attempt": told.attempt,
+                "source": _SOURCE,
+                "progress": text_or_none(told.progress),
+                "checkpoint": text_or_none(told.checkpoint),
+                "now": to_micros(now),
+            },
+        ).rowcount
+        == 1
+        for told in notes
+    ]
+
+
+def promote_due(connection: sqlite3.Connection, limit: int, now: datetime) -> Promoted:
+    """See ``Store.promote_due``."""
+    now_micros = to_micros(now)
+    parameters = {
+        "now": now_micros,
+        "target": target_of(Verb.PROMOTE).value,
+        "sources": json_list(sorted(sources_of(Verb.PROMOTE, Actor.PROMOTER))),
+    }
+    hints: list[Hint] = []
+    for due in connection.execute(SQL["due"], {"now": now_micros, "limit": limit}).fetchall():
+        row = connection.execute(SQL["promote"], {**parameters, "id": due["id"]}).fetchone()
+        if row is not None:
+            hints.append(Hint(JobId(due["id"]), row["queue"], Priority(row["priority"])))
+    [next_run_at] = connection.execute(SQL["next_due"]).fetchone()
+    return Promoted(tuple(hints), moment_or_none(next_run_at))
+
+
+def operate(connection: sqlite3.Connection, verb: Verb, ids: Sequence[JobId], now: datetime) -> list[Operated]:
+    """See ``Store.operate``."""
+    sources = sources_of(verb, Actor.OPERATOR)
+    if not sources:
+        raise ValueError(f"{verb} is no operator's verb")
+    target = target_of(verb)
+    parameters = {"now": to_micros(now), "target": target.value, "sources": json_list(sorted(sources))}
+    results: list[Operated] = []
+    for job_id in ids:
+        standing = connection.execute(SQL["standing"], {"id": job_id}).fetchone()
+        if standing is None:
+            results.append(Operated(job_id, None, None))
+            continue
+        before = Status(standing["status"])
+        after: Status | None = None
+        if connection.execute(SQL[verb.value], {**parameters, "id": job_id}).rowcount == 1:
+            after = target
+        elif verb is Verb.CANCEL and _request_cancel(connection, job_id, now):
+            after = Status.PROCESSING
+        results.append(Operated(job_id, before, after, standing["queue"], Priority(standing["priority"])))
+    return results
+
+
+def _request_cancel(connection: sqlite3.Connection, job_id: JobId, now: datetime) -> bool:
+    parameters = {"id": job_id, "now": to_micros(now), "source": _SOURCE}
+    return connection.execute(SQL["request_cancel"], parameters).rowcount == 1
+
+
+def prune(connection: sqlite3.Connection, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
+    """See ``Store.prune``."""
+    removed = 0
+    for expiry in expiries:
+        parameters = {
+            "status": expiry.status.value,
+            "before": to_micros(expiry.before),
+            "cutoff": _smallest_id_at(expiry.before),
+            "limit": limit - removed,
+        }
+        for row in connection.execute(SQL["expired"], parameters).fetchall():
+            removed += connection.execute(SQL["delete"], {"id": row["id"], "status": expiry.status.value}).rowcount
+    connection.execute(SQL["prune_keys"], {"now": to_micros(now), "limit": limit})
+    connection.execute(SQL["prune_workers"], {"before": to_micros(now - ENDED_LEASES_KEPT)})
+    return removed
+
+
+def _smallest_id_at(moment: datetime) -> str:
+    """The smallest UUIDv7 text of a millisecond (RFC 9562 section 5.7)."""
+    digits = f"{max(0, to_micros(moment) // 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}-7000-8000-000000000000"

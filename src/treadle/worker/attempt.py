@@ -1,0 +1,121 @@
+"""``Attempt``: one claimed job in this process's hands, shared by the worker's loop and the handler's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import Any, BinaryIO
+
+from treadle.artifacts.folder import ArtifactFolder
+from treadle.clock import Clock
+from treadle.ids import JobId, WorkerId
+from treadle.job import ClaimedJob
+from treadle.outcome import Artifact
+
+
+class StopReason(StrEnum):
+    """Why a running handler was asked to end. The first reason stays, except that ``lost`` overrides all."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    SHUTDOWN = "shutdown"
+    LOST = "lost"
+
+
+class Attempt:
+    """Implements ``AttemptLink``; the worker's side of it belongs to the worker's loop."""
+
+    def __init__(
+        self,
+        job: ClaimedJob,
+        worker_id: WorkerId,
+        *,
+        clock: Clock,
+        artifacts: ArtifactFolder,
+        lease_valid_until: Callable[[], float],
+        save_checkpoint: Callable[[Attempt, bytes], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.job = job
+        self.worker_id = worker_id
+        self.claimed_at = clock.rising()
+        self.stop_reason: StopReason | None = None
+        self.is_settling = False
+        self.published: list[Artifact] = []
+        self._clock = clock
+        self._artifacts = artifacts
+        self._lease_valid_until = lease_valid_until
+        self._save_checkpoint = save_checkpoint
+        self._loop = asyncio.get_running_loop()
+        self._stopped = threading.Event()
+        self._interrupt: Callable[[], None] | None = None
+        self._progress: bytes | None = None
+        self._is_progress_new = False
+
+    @property
+    def id(self) -> JobId:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the job is no longer this worker's: nothing that comes out of the handler counts."""
+        return self.stop_reason is StopReason.LOST
+
+    @property
+    def progress(self) -> bytes | None:
+        """The newest progress the handler told."""
+        return self._progress
+
+    def stop(self, reason: StopReason) -> None:
+        """Ask the handler to end: its ``job.cancelled`` turns true, an async one gets a ``CancelledError``."""
+        if self.stop_reason is None or reason is StopReason.LOST:
+            self.stop_reason = reason
+        if not self._stopped.is_set():
+            self._stopped.set()
+            if self._interrupt is not None:
+                self._interrupt()
+
+    def interrupt_with(self, interrupt: Callable[[], None]) -> None:
+        """How to reach a handler that has just been started."""
+        self._interrupt = interrupt
+        if self._stopped.is_set():
+            interrupt()
+
+    def take_new_progress(self) -> bytes | None:
+        """The newest progress if it was not taken yet."""
+        if not self._is_progress_new:
+            return None
+        self._is_progress_new = False
+        return self._progress
+
+    def is_cancelled(self) -> bool:
+        """See ``AttemptLink``."""
+        return self._stopped.is_set()
+
+    def is_lease_valid(self) -> bool:
+        """See ``AttemptLink``."""
+        return not self.is_lost and self._clock.rising() < self._lease_valid_until()
+
+    def report_progress(self, progress: bytes) -> None:
+        """See ``AttemptLink``."""
+        self._progress = progress
+        self._is_progress_new = True
+
+    def save_checkpoint(self, checkpoint: bytes) -> Future[None]:
+        """See ``AttemptLink``."""
+        return asyncio.run_coroutine_threadsafe(self._save_checkpoint(self, checkpoint), self._loop)
+
+    def open_artifact(self, name: str, media_type: str, *, deterministic: bool) -> AbstractContextManager[BinaryIO]:
+        """See ``AttemptLink``."""
+        return self._artifacts.write(
+            self.job.id,
+            self.job.attempt,
+            name,
+            media_type,
+            deterministic=deterministic,
+            published=self.published.append,
+        )

@@ -1,0 +1,101 @@
+"""``Worker``: the parts of one worker process, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from treadle.errors import Unavailable
+from treadle.jobtype import Hook
+from treadle.service.runtime import Runtime
+from treadle.service.settle import Settler
+from treadle.worker.attempt import StopReason
+from treadle.worker.executor import Executor
+from treadle.worker.handlers import HandlerLoop, HandlerThreads
+from treadle.worker.holding import Holding
+from treadle.worker.lease import Lease
+from treadle.worker.runner import Runner
+
+logger = logging.getLogger("treadle.worker")
+
+HOOK_SECONDS = 30.0
+"""How long a start or stop hook of user code may take."""
+LAST_WORDS_SECONDS = 3.0
+"""After the grace: time for interrupted handlers to end and for releases to be written."""
+
+
+class Worker:
+    """Runs jobs from ``start`` to ``stop``."""
+
+    def __init__(self, runtime: Runtime, version: str) -> None:
+        self._runtime = runtime
+        self._holding = Holding()
+        self._settler = Settler(runtime)
+        self.lease = Lease(runtime, self._holding, self._settler, version)
+        self._handlers = HandlerLoop()
+        self._executor = Executor(runtime.registry, self._handlers, HandlerThreads(), runtime.settings.overrun_seconds)
+        self._runner = Runner(runtime, self._holding, self._settler, self.lease, self._executor)
+        self._claiming: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def running(self) -> int:
+        """Attempts running now."""
+        return self._runner.running
+
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether so many handlers are stuck for good that the process should drain and be started anew."""
+        return self._executor.stuck * 2 >= max(2, self._runtime.settings.concurrency)
+
+    async def start(self) -> None:
+        """Run the start hooks, begin the lease, open the slots."""
+        self._handlers.start()
+        for hook in self._runtime.registry.start_hooks:
+            await asyncio.wait_for(asyncio.wrap_future(self._handlers.run(_call(hook))[0]), HOOK_SECONDS)
+        await self.lease.begin()
+        slots = range(self._runtime.settings.concurrency)
+        self._tasks = [asyncio.create_task(self._runner.work_forever()) for _ in slots]
+        self._tasks.append(asyncio.create_task(self._runner.write_progress_forever()))
+        self._tasks.append(asyncio.create_task(self.lease.run()))
+        self._claiming = asyncio.create_task(self._runner.claim_forever())
+        logger.info(
+            "worker started, %d slots, types %s",
+            self._runtime.settings.concurrency,
+            ", ".join(self._runtime.registry.names),
+            extra={"worker": self.lease.worker_id},
+        )
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Stop claiming, let running jobs finish within the grace, release the rest, end the lease."""
+        if self._claiming is not None:
+            self._claiming.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._claiming
+        if self.running:
+            logger.info("waiting up to %g s for running jobs", grace_seconds, extra={"count": self.running})
+        if not await self._runner.drain(grace_seconds):
+            for attempt in self._holding.attempts:
+                attempt.stop(StopReason.SHUTDOWN)
+            await self._runner.drain(LAST_WORDS_SECONDS)
+        try:
+            await asyncio.wait_for(self.lease.end(), LAST_WORDS_SECONDS)
+        except (Unavailable, TimeoutError) as error:
+            logger.warning("could not end the lease; others will find it expired: %s", error)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._run_stop_hooks()
+        self._handlers.stop()
+
+    async def _run_stop_hooks(self) -> None:
+        for hook in self._runtime.registry.stop_hooks:
+            try:
+                await asyncio.wait_for(asyncio.wrap_future(self._handlers.run(_call(hook))[0]), HOOK_SECONDS)
+            except Exception:  # user code; the process is ending, and the next hook deserves its turn
+                logger.exception("a stop hook failed")
+
+
+async def _call(hook: Hook) -> None:
+    await hook()
