@@ -1,7 +1,7 @@
 """Says whether .venv and the lock files still match pyproject.toml, by hash, without the network.
 
     fingerprint.py stamp dev|runtime   print what a .venv made now would be stamped with
-    fingerprint.py ready dev|runtime   exit 0 when .venv has that stamp (a dev one serves runtime too)
+    fingerprint.py ready dev|runtime   exit 0 when .venv has it; one for dev serves runtime too
     fingerprint.py record              write requirements/locked.json; scripts/lock does it
     fingerprint.py check               exit 0 when the lock files are what scripts/lock last made
                                        and pyproject.toml asks for what it asked for then

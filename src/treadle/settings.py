@@ -372,7 +372,8 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         try:
             values[setting.field] = setting.parse(text)
         except ValueError:
-            shown = "a secret value" if setting.secret else repr(text[:80])
+            is_secret = setting.secret or ("://" in text and "@" in text)  # a URL with a password, in the wrong place
+            shown = "a secret value" if is_secret else repr(text[:80])
             problems.append(f"{setting.env}={shown}: expected {setting.expects}")
     problems += [
         f"{name}: no such setting; `treadle settings` lists them all"
@@ -399,7 +400,7 @@ def _contradictions(environment: Mapping[str, str], values: Mapping[str, Any]) -
     if user is not None and ":" in user:
         problems.append("ADMIN_USER: a login name cannot hold a colon (RFC 7617)")
     lease, heartbeat = values.get("lease_seconds"), values.get("heartbeat_seconds")
-    if lease and heartbeat and heartbeat * 3 > lease:
+    if lease and heartbeat and round(heartbeat * 3, 6) > lease:
         problems.append("TREADLE_HEARTBEAT_SECONDS must be at most a third of TREADLE_LEASE_SECONDS")
     if values.get("failpoints") and not values.get("testing"):
         problems.append("TREADLE_FAILPOINTS is for tests and refused unless TREADLE_TESTING=1")

@@ -15,6 +15,8 @@ from treadle.mailbox.text import decode_charset, decode_exact, decode_header, de
 
 MAX_HEADER_BYTES = 256 * 1024
 """What lies beyond is body. Postfix cuts a header at 100 KiB (header_size_limit); this is all of them."""
+MAX_HEADERS = 1_000
+"""Fields; what lies beyond is body too. They are decoded on the event loop when a message arrives."""
 MAX_PARTS = 1_000
 """Of one message; what follows stays inside the last one. Postfix looks at 100 levels; people send a dozen parts."""
 MAX_DEPTH = 8
@@ -120,10 +122,12 @@ class _Splitter:
         ranges: list[tuple[int, int]] = []
         opened = -1
         for line, after, closes in _delimiters(self._raw, start, end, boundary):
+            if self._left <= 0 and not closes:
+                break  # what follows stays inside the last part
             if opened >= 0:
                 ranges.append((opened, max(opened, _before_line_break(self._raw, opened, line))))
             opened = -1 if closes else after
-            if closes or self._left <= 0:
+            if closes:
                 break
             self._left -= 1
         if opened >= 0:
@@ -133,17 +137,17 @@ class _Splitter:
 
 def _delimiters(raw: bytes, start: int, end: int, boundary: bytes) -> Iterator[tuple[int, int, bool]]:
     """Each delimiter line: where it starts, where the next line starts, and whether it is the closing one."""
-    mark = b"--" + boundary
-    at = raw.find(mark, start, end)
+    # With its line feed, so that dashes inside lines cost nothing. The body follows one, too.
+    mark = b"\n--" + boundary
+    at = raw.find(mark, max(0, start - 1), end)
     while at >= 0:
         after = at + len(mark)
-        if at == start or raw[at - 1] == 0x0A:
-            stop = raw.find(b"\n", after, end)
-            stop = end if stop < 0 else stop
-            # A line is as long as its sender likes: look only at what a delimiter may carry.
-            rest = raw[after : min(stop, after + 80)].strip()
-            if rest in (b"", b"--"):
-                yield at, min(stop + 1, end), rest == b"--"
+        stop = raw.find(b"\n", after, end)
+        stop = end if stop < 0 else stop
+        # A line is as long as its sender likes: look only at what a delimiter may carry.
+        rest = raw[after : min(stop, after + 80)].strip()
+        if rest in (b"", b"--"):
+            yield at + 1, min(stop + 1, end), rest == b"--"
         at = raw.find(mark, after, end)
 
 
@@ -165,7 +169,7 @@ def _header_lines(raw: bytes, start: int, end: int) -> tuple[list[tuple[str, byt
     limit = min(end, start + MAX_HEADER_BYTES)
     fields: list[tuple[str, list[bytes]]] = []
     at = start
-    while at < limit:
+    while at < limit and len(fields) < MAX_HEADERS:
         stop = raw.find(b"\n", at, limit)
         stop = limit if stop < 0 else stop + 1
         line = raw[at:stop]

@@ -1,0 +1,151 @@
+"""A real Treadle for a test: real processes on free loopback ports, in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.waiting import eventually_blocking
+
+FAST = {
+    "TREADLE_LEASE_SECONDS": "2",
+    "TREADLE_HEARTBEAT_SECONDS": "0.4",
+    "TREADLE_SWEEP_SECONDS": "0.4",
+    "TREADLE_RECONCILE_SECONDS": "1",
+    "TREADLE_POLL_SECONDS": "0.2",
+    "TREADLE_RETRY_BASE_SECONDS": "0.2",
+    "TREADLE_GRACE_SECONDS": "3",
+    "TREADLE_LOG_FORMAT": "json",
+}
+APPS = Path(__file__).parent / "apps"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listened on a moment ago."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Stack:
+    """Processes that share one SQLite file; every one is ended by ``close``."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.api_port, self.smtp_port, self.page_port = free_ports(3)
+        self.url = f"http://127.0.0.1:{self.api_port}"
+        self.mail_url = f"http://127.0.0.1:{self.page_port}"
+        self.output = folder / "output"
+        self.database = folder / "data" / "treadle.db"
+        self._settings = {
+            **FAST,
+            "API_PORT": str(self.api_port),
+            "MAIL_HOST": "127.0.0.1",
+            "MAIL_PORT": str(self.smtp_port),
+            "TREADLE_MAILBOX_SMTP_PORT": str(self.smtp_port),
+            "TREADLE_MAILBOX_PORT": str(self.page_port),
+            "TREADLE_APP": "ledger:app",
+            "PYTHONPATH": str(APPS),
+            **(settings or {}),
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.client = self.new_client()
+
+    def start(
+        self, command: str, *, settings: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Start ``treadle COMMAND``; its log goes to a file of the folder."""
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}  # noqa: TID251  (a clean one)
+        environment |= {**self._settings, **(settings or {})}
+        with (self.folder / f"{len(self.processes)}-{command}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*prefix, sys.executable, "-m", "treadle", command],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.processes.append(process)
+        if command in {"dev", "api"}:
+            eventually_blocking(lambda: self._answers(process), within_seconds=60)
+        return process
+
+    def new_client(self) -> httpx.Client:
+        """A client of its own connections."""
+        return httpx.Client(base_url=self.url, timeout=60)
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, self.logs()
+        try:
+            return self.client.get("/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def submit(self, type_name: str, payload: Any, **members: Any) -> str:
+        """A job's id."""
+        answer = self.client.post("/jobs", json={"type": type_name, "payload": payload, **members})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["jobId"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job as it stands."""
+        answer = self.client.get(f"/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def finish(self, job_id: str, *, within_seconds: float = 60) -> dict[str, Any]:
+        """The job once it is final."""
+        found: dict[str, Any] = {}
+
+        def is_final() -> bool:
+            found.update(self.client.get(f"/jobs/{job_id}", params={"wait": "5"}).json())
+            return found["status"] in {"completed", "failed", "dead", "cancelled"}
+
+        eventually_blocking(is_final, within_seconds=within_seconds)
+        return found
+
+    def starts(self) -> dict[str, list[int]]:
+        """The attempts that started, by job, from the handlers' own ledger."""
+        started: dict[str, list[int]] = defaultdict(list)
+        ledger = self.folder / "ledger.txt"
+        for line in ledger.read_text().splitlines() if ledger.exists() else ():
+            job_id, attempt, phase, _ = line.split()
+            if phase == "start":
+                started[job_id].append(int(attempt))
+        return started
+
+    def logs(self) -> str:
+        """What every process said."""
+        return "\n".join(f"--- {log.name}\n{log.read_text()}" for log in sorted(self.folder.glob("*.log")))
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """All log lines that are JSON."""
+        lines = [line for line in self.logs().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in lines]
+
+    def stop(self, process: subprocess.Popen[bytes], *, by: signal.Signals = signal.SIGTERM) -> int:
+        """End one process and return its exit code."""
+        process.send_signal(by)
+        return process.wait(timeout=30)
+
+    def close(self) -> None:
+        """End every process that still runs."""
+        self.client.close()
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait(timeout=30)
