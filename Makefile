@@ -1,5 +1,5 @@
 # Every target is one call of a script that works without make.
-.PHONY: help setup dev test check lint types floors lock smoke clean
+.PHONY: help setup dev test check lint types floors docs lock smoke clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ types: ## mypy, strict
 
 floors: ## who may import whom
 	@./scripts/check floors
+
+docs: ## write the generated pages of docs/ anew
+	@./scripts/setup dev && .venv/bin/python scripts/docs.py
 
 lock: ## make requirements/*.txt from pyproject.toml again
 	@./scripts/lock
