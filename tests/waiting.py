@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
 
-LOOK_EVERY_SECONDS = 0.01
+_FIRST_PAUSES_SECONDS = (0.0, 0.0, 0.0, 0.001, 0.002, 0.005)
+_PAUSE_SECONDS = 0.01
 """Short against what tests wait for, long enough not to starve the loop that is waited for."""
 
 
@@ -24,6 +26,7 @@ async def eventually(predicate: Callable[[], Answer | Awaitable[Answer]], *, wit
     exceptions pass through: it must be ready to be asked too early.
     """
     give_up_at = time.monotonic() + within_seconds
+    pauses = itertools.chain(_FIRST_PAUSES_SECONDS, itertools.repeat(_PAUSE_SECONDS))
     while True:
         asked = predicate()
         answer: Answer = await asked if inspect.isawaitable(asked) else asked
@@ -31,19 +34,20 @@ async def eventually(predicate: Callable[[], Answer | Awaitable[Answer]], *, wit
             return answer
         if time.monotonic() >= give_up_at:
             raise AssertionError(_complaint(predicate, answer, within_seconds))
-        await asyncio.sleep(LOOK_EVERY_SECONDS)  # noqa: TID251  (this module is where tests sleep)
+        await asyncio.sleep(next(pauses))  # noqa: TID251  (this module is where tests sleep)
 
 
 def eventually_blocking(predicate: Callable[[], Answer], *, within_seconds: float = 10) -> Answer:
     """``eventually`` for tests without a loop."""
     give_up_at = time.monotonic() + within_seconds
+    pauses = itertools.chain(_FIRST_PAUSES_SECONDS, itertools.repeat(_PAUSE_SECONDS))
     while True:
         answer = predicate()
         if answer:
             return answer
         if time.monotonic() >= give_up_at:
             raise AssertionError(_complaint(predicate, answer, within_seconds))
-        time.sleep(LOOK_EVERY_SECONDS)  # noqa: TID251
+        time.sleep(next(pauses))  # noqa: TID251
 
 
 async def loop_turns(count: int) -> None:

@@ -42,8 +42,7 @@ async def test_an_empty_box_teaches_how_to_fill_it(visit: Visit) -> None:
     assert "Treadle mailbox" in page.text
     assert "curl http://localhost:3000/jobs" in page.text
     assert '"type": "EMAIL_SEND"' in page.text
-    assert page.named("form")[0]["method"] == "get"
-    assert len(page.named("form")) == 1
+    assert page.named("form") == []  # nothing to find, nothing to delete
 
 
 async def test_the_list_tells_who_to_what_when_and_size_newest_first(visit: Visit) -> None:

@@ -233,7 +233,7 @@ def test_names_that_only_look_alike_are_different_members() -> None:
 SHAPES: dict[str, tuple[bytes, bytes]] = {
     "arrays": (b"[", b"]"),
     "objects": (b'{"a":', b"}"),
-    "spaced": (b' [ "x" , ', b" ] "),
+    "spaced": (b' [ "", ', b" ] "),
 }
 
 
@@ -246,7 +246,7 @@ def test_nesting_up_to_the_limit_is_taken(shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("depth", [33, 1_000, 100_000])
+@pytest.mark.parametrize("depth", [33, 100_000])
 def test_nesting_beyond_the_limit_is_refused_closed_or_not(shape: str, depth: int) -> None:
     opened, closed = SHAPES[shape]
 
@@ -399,9 +399,12 @@ def test_different_documents_have_different_canonical_forms(one: bytes, other: b
     assert canonical(one) != canonical(other)
 
 
-@given(_VALUES.filter(lambda value: verdict(json.dumps(value).encode()) is None), st.randoms())
+@given(_VALUES)
 @settings(max_examples=50, deadline=None)
-def test_neither_member_order_nor_white_space_changes_the_canonical_form(value: object, chance: object) -> None:
+def test_neither_member_order_nor_white_space_changes_the_canonical_form(value: object) -> None:
+    if verdict(json.dumps(value).encode()) is not None:
+        return
+
     assert canonical(json.dumps(_shuffled(value), indent=2).encode()) == canonical(
         json.dumps(value, separators=(",", ":")).encode()
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import uuid
 from datetime import datetime
@@ -67,9 +68,12 @@ class PydanticOrder(pydantic.BaseModel, extra="forbid"):
 KINDS = [Order, PlainOrder, PydanticOrder, dict, dict[str, int]]
 
 
+_model_for = functools.cache(model_for)  # pydantic takes its time
+
+
 def problems_of(annotation: Any, payload: object) -> list[Problem]:
     with pytest.raises(InvalidInput) as refused:
-        model_for(annotation).decode(json.dumps(payload).encode())
+        _model_for(annotation).decode(json.dumps(payload).encode())
     return list(refused.value.problems)
 
 

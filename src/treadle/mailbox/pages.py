@@ -153,8 +153,19 @@ class Pages:
                 f"{_plural(box.dropped_total, 'older message')} dropped: this box keeps "
                 f"{box.max_messages:,} messages, {_bytes(box.max_bytes)}."
             )
-        deletion = self._fill("delete_all", base=base) if box.count else Html()
-        return self._fill("bar", base=base, wanted=wanted, tally=tally, dropped=dropped, deletion=deletion)
+        # With nothing in the box there is nothing to find. And beside a search's result "Delete all" would
+        # be taken for "delete all of these".
+        finding = self._fill("finding", base=base, wanted=wanted) if box.count else Html()
+        deletion = self._fill("delete_all", base=base) if box.count and not wanted else Html()
+        return self._fill(
+            "bar",
+            base=base,
+            tally=tally,
+            dropped=dropped,
+            finding=finding,
+            again="Show all" if wanted else "Refresh",
+            deletion=deletion,
+        )
 
     def _row(self, base: str, message: Message) -> Html:
         recipients = message.envelope.recipients

@@ -1,0 +1,1 @@
+"""The HTTP room: routes, guards, bodies and problems; reaches the store through the verbs only."""
