@@ -12,9 +12,7 @@ NUMBERS = ("elevation", "lat", "lon")
 def airports() -> list[dict[str, Any]]:
     """Rows with numbers as numbers and empty cells as ``None``."""
     text = resources.files("airportsdata").joinpath("airports.csv").read_text("utf-8")
-    return [
-        {name: _value(name, cell) for name, cell in row.items()} for row in csv.DictReader(text.splitlines())
-    ]
+    return [{name: _value(name, cell) for name, cell in row.items()} for row in csv.DictReader(text.splitlines())]
 
 
 def _value(name: str, cell: str) -> Any:

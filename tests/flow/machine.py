@@ -10,9 +10,7 @@ import pytest
 needs_strace = pytest.mark.skipif(
     sys.platform != "linux", reason="strace exists on Linux only: the run's header says so"
 )
-needs_proc = pytest.mark.skipif(
-    sys.platform != "linux", reason="/proc exists on Linux only: the run's header says so"
-)
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="/proc exists on Linux only: the run's header says so")
 
 
 def missing_tools() -> list[str]:

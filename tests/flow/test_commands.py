@@ -16,9 +16,7 @@ from tests.flow.conftest import NewStack
 from tests.waiting import eventually_blocking
 
 
-def treadle(
-    *arguments: str, cwd: Path, settings: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def treadle(*arguments: str, cwd: Path, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), **(settings or {})}  # noqa: TID251
     command = [sys.executable, "-m", "treadle", *arguments]
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""A worker is killed with SIGKILL at each stage of a job's way; every job completes, every extra start is accounted for."""
+"""A worker is killed with SIGKILL at each stage: every job completes, every extra start is accounted for."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def assert_accounted_for(stack: Stack, ids: list[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("failpoint", "was_claimed"), STAGES)
-def test_a_kill_at_every_stage_loses_nothing(
-    new_stack: NewStack, failpoint: str, was_claimed: bool | None
-) -> None:
+def test_a_kill_at_every_stage_loses_nothing(new_stack: NewStack, failpoint: str, was_claimed: bool | None) -> None:
     stack = new_stack()
     stack.start("api")
     victim = stack.start("worker", settings={**TESTING, "TREADLE_FAILPOINTS": f"{failpoint}=kill9@2"})

@@ -69,7 +69,7 @@ class Greylisting:
         self.refusals = 0
         self.delivered: list[list[str]] = []
 
-    async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if address == self.refused_for_now:
@@ -79,7 +79,7 @@ class Greylisting:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         self.delivered.append(list(envelope.rcpt_tos))
         return "250 OK"
 

@@ -27,7 +27,7 @@ class LocalDispatch:
 
     def __init__(self, changes: Callable[[], Awaitable[int]] | None = None) -> None:
         self._lines: dict[tuple[Priority, str], deque[JobId]] = {}
-        self._takers: deque[asyncio.Future[None]] = deque()
+        self._takers: dict[asyncio.Future[None], Sequence[str] | None] = {}
         self._changes = changes
         self._ear: asyncio.Task[None] | None = None
         self._poked = False
@@ -38,22 +38,21 @@ class LocalDispatch:
         """See ``Dispatch.announce``."""
         line = self._lines.setdefault((priority, queue), deque())
         line.extend(ids[: max(0, MAX_HINTS_PER_LINE - len(line))])
-        self._wake(len(ids))
+        self._wake(len(ids), queue)
 
     async def take(self, queues: Sequence[str] | None, limit: int, timeout_seconds: float) -> list[JobId]:
         """See ``Dispatch.take``."""
-        if self._ear is None and self._changes is not None:
+        if self._ear is None and self._changes is not None and not self._closed:
             self._ear = asyncio.create_task(self._listen(self._changes))
         ids = self._pop(queues, limit)
         if ids or self._closed or self._took_poke():
             return ids
         taker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._takers.append(taker)
+        self._takers[taker] = queues
         try:
             await asyncio.wait((taker,), timeout=timeout_seconds)
         finally:
-            with suppress(ValueError):
-                self._takers.remove(taker)
+            self._takers.pop(taker, None)
         self._took_poke()
         return self._pop(queues, limit)
 
@@ -77,9 +76,13 @@ class LocalDispatch:
                 return [line.popleft() for _ in range(min(limit, len(line)))]
         return []
 
-    def _wake(self, count: int) -> None:
-        for _ in range(min(count, len(self._takers))):
-            taker = self._takers.popleft()
+    def _wake(self, count: int, queue: str | None = None) -> None:
+        # Only who serves the queue: anybody else would use the wake-up up and find nothing.
+        serving = [
+            taker for taker, queues in self._takers.items() if queue is None or queues is None or queue in queues
+        ]
+        for taker in serving[:count]:
+            del self._takers[taker]
             if not taker.done():
                 taker.set_result(None)
 
@@ -102,13 +105,18 @@ class LocalDispatch:
 class SilentDispatch:
     """For a process without a worker: nobody here takes hints, so none are kept; others hear the commit itself."""
 
+    def __init__(self) -> None:
+        self._closed = asyncio.Event()
+
     def announce(self, queue: str, priority: Priority, ids: Sequence[JobId]) -> None:
         """See ``Dispatch.announce``."""
 
     async def take(self, queues: Sequence[str] | None, limit: int, timeout_seconds: float) -> list[JobId]:
         """See ``Dispatch.take``."""
-        await asyncio.sleep(timeout_seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), timeout_seconds)
         return []
 
     async def aclose(self) -> None:
         """See ``Dispatch.aclose``."""
+        self._closed.set()

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from treadle.clock import rising_seconds
 from treadle.errors import OutcomeUnknown, StoreRefused, TreadleError, Unavailable, Unstorable
 
 Answer = TypeVar("Answer")
@@ -22,6 +23,7 @@ Work = Callable[[sqlite3.Connection], Answer]
 
 BUSY_SECONDS = 5.0
 """How long a write waits for another process's: theirs take milliseconds."""
+_LOCKED_PAUSE_SECONDS = 0.01
 _READERS = 2
 
 
@@ -37,14 +39,24 @@ class Connections:
         self._opened: list[sqlite3.Connection] = []
 
     async def open(self) -> None:
-        """Open the writer and check that its commits survive a power cut. Raises ``StoreRefused``."""
-        self._write_connection = await self._run(self._writer, self._open_writer)
+        """Open the writer and check that its commits survive a power cut. Raises ``StoreRefused``, ``Unavailable``.
+
+        Tried again while the file is locked: SQLite itself does not wait where one process switches a new file to
+        WAL while another is about to, so of two that start at once the second would be refused.
+        """
+        give_up_at = rising_seconds() + BUSY_SECONDS
+        while True:
+            try:
+                self._write_connection = await self._run(self._writer, self._open_writer)
+                return
+            except Unavailable:
+                if rising_seconds() >= give_up_at:
+                    raise
+            await asyncio.sleep(_LOCKED_PAUSE_SECONDS)
 
     async def aclose(self) -> None:
-        """Finish what was handed over, then close every connection."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, lambda: None)
-        await loop.run_in_executor(None, self._close)
+        """Finish what was handed over, then close every connection. Once more is nothing more."""
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     async def write(self, work: Work[Answer]) -> Answer:
         """Run ``work`` in one transaction on the writer. Raises what ``store/protocol`` says (S6)."""
@@ -84,7 +96,7 @@ class Connections:
         except sqlite3.Error as error:
             _roll_back(connection)
             # A flush that failed may still have reached the disk; a full disk or a lock surely has not.
-            if (error.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_IOERR:
+            if _primary_code(error) == sqlite3.SQLITE_IOERR:
                 raise OutcomeUnknown("the disk failed while a commit was flushed") from error
             raise translate(error) from error
         return answer
@@ -112,6 +124,8 @@ class Connections:
             connection.execute("PRAGMA checkpoint_fullfsync = ON")
             _check_durable(connection)
         except (sqlite3.Error, OSError) as error:
+            if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_BUSY:
+                raise Unavailable("the database is locked by another process") from error
             raise StoreRefused(f"cannot use {self._path} as the database: {error}") from error
         return connection
 
@@ -146,6 +160,12 @@ def _check_durable(connection: sqlite3.Connection) -> None:
         found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         if found != value:
             raise StoreRefused(f"SQLite answers PRAGMA {pragma} = {found!r}, and {value!r} is needed for durability")
+
+
+def _primary_code(error: sqlite3.Error) -> int | None:
+    """What went wrong, without the details (sqlite.org/rescode.html); ``None`` where Python itself complains."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -72,7 +72,10 @@ def _newest_first(
 ) -> Iterator[sqlite3.Row]:
     if wanted is None:
         return connection.execute(SQL["page_all"], {"below": below})
-    lines = [connection.execute(SQL["page_by_status"], {"status": status.value, "below": below}) for status in wanted]
+    lines = [
+        connection.execute(SQL["page_by_status"], {"status": status.value, "below": below})
+        for status in dict.fromkeys(wanted)
+    ]
     return heapq.merge(*lines, key=lambda row: str(row["id"]), reverse=True)
 
 

@@ -90,7 +90,8 @@ def _answer_by_key(connection: sqlite3.Connection, unit: Submission, now_micros:
 def claim(
     connection: sqlite3.Connection, request: ClaimRequest, ids: Sequence[JobId], now: datetime
 ) -> list[ClaimedJob]:
-    """Claim those of the first ``limit`` ids that may be, in the ids' order, each once."""
+    """Claim those of the first ``limit`` ids that may be, in the ids' order; repeated ids count once."""
+    ids = list(dict.fromkeys(ids))[: request.limit]
     if connection.execute(SQL["holds_lease"], {"worker_id": request.worker_id}).fetchone() is None:
         return []
     parameters: dict[str, object] = {
@@ -101,9 +102,9 @@ def claim(
         "source": Status.QUEUED.value,
         "target": target_of(Verb.CLAIM).value,
     }
-    rows = connection.execute(SQL["claim"], {**parameters, "ids": json_list(ids[: request.limit])}).fetchall()
+    rows = connection.execute(SQL["claim"], {**parameters, "ids": json_list(ids)}).fetchall()
     claimed = {row["id"]: claimed_job(row) for row in rows}
-    return [claimed[job_id] for job_id in dict.fromkeys(ids) if job_id in claimed]
+    return [claimed[job_id] for job_id in ids if job_id in claimed]
 
 
 def settle(connection: sqlite3.Connection, moves: Sequence[Move], now: datetime) -> list[Settled]:

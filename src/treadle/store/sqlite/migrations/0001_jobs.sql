@@ -21,9 +21,9 @@ CREATE TABLE jobs (
   result TEXT CHECK (result IS NULL OR json_valid(result)),
   error TEXT,
   errors TEXT NOT NULL DEFAULT '[]',
-  progress TEXT,
+  progress TEXT CHECK (progress IS NULL OR json_valid(progress)),
   checkpoint TEXT CHECK (checkpoint IS NULL OR json_valid(checkpoint)),
-  artifacts TEXT NOT NULL DEFAULT '[]',
+  artifacts TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(artifacts)),
   worker_id TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
@@ -44,7 +44,7 @@ CREATE INDEX jobs_processing ON jobs (worker_id) WHERE status = 'processing';
 CREATE INDEX jobs_status ON jobs (status, id);
 
 CREATE TABLE queues (
-  name TEXT PRIMARY KEY,
+  name TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 63),
   paused_at INTEGER
 ) WITHOUT ROWID;
 
