@@ -12,26 +12,35 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # can_apt: whether missing tools can be installed here without asking anybody.
 can_apt() { [ "$(id -u)" = 0 ] && have apt-get; }
 
-# apt_install PACKAGE...: installs from the machine's own package lists, fetching the lists when they are missing or old.
+# apt_install PACKAGE...: installs from the machine's own package lists, fetching them when they are missing or old.
+# Says what it does; what apt itself says is shown only when it fails.
 apt_install() {
+    local log
     say "Installing with apt-get: $*"
-    if ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 && apt_get install "$@"; then
-        return 0
+    log=$(mktemp)
+    if ! apt_lists_exist || ! apt_get install "$@" >"$log" 2>&1; then
+        if ! { apt_get update && apt_get install "$@"; } >"$log" 2>&1; then
+            cat "$log" >&2
+            rm -f "$log"
+            return 1
+        fi
     fi
-    apt_get update && apt_get install "$@"
+    rm -f "$log"
 }
+
+apt_lists_exist() { ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; }
 
 apt_get() {
     local verb=$1
     shift
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$verb" \
-        --yes --no-install-recommends "$@" </dev/null >&2
+    DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$verb" \
+        --yes --no-install-recommends "$@" </dev/null
 }
 
 is_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
-# find_python: prints the Python to use: $PYTHON if set, else the first one on PATH that is 3.11 or newer.
-find_python() {
+# need_python: prints the Python to use: $PYTHON if set, else the first one on PATH that is 3.11 or newer.
+need_python() {
     local name
     if [ -n "${PYTHON:-}" ]; then
         is_python "$PYTHON" || fail "PYTHON=$PYTHON is not a Python 3.11 or newer."
@@ -44,5 +53,6 @@ find_python() {
             return 0
         fi
     done
-    return 1
+    fail "Treadle needs Python 3.11 or newer, and none was found on PATH. Install it (Debian: apt-get install python3" \
+        "python3-venv), or say where it is: PYTHON=/path/to/python3"
 }

@@ -22,7 +22,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 
 # Possessive, and a string need not end: looked at again from every quote of an unclosed string, ten MiB take days,
 # and a backtracking point a character takes a hundred bytes of memory for each.
-_STRINGS_AND_PLAIN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[^\[\]{}"]++', re.DOTALL)
+_STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _ESCAPES = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _RISKY_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89abAB])|\\u[dD][c-fC-F]")
 
@@ -83,12 +83,13 @@ def _check_depth(body: bytes) -> None:
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return
     depth = 0
-    for bracket in _STRINGS_AND_PLAIN.sub(b"", body):
-        if bracket in b"[{":
+    for match in _STRINGS_AND_BRACKETS.finditer(body):
+        token = match[0]
+        if token in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
                 _refuse("too_deep", f"nested deeper than {MAX_DEPTH}")
-        else:
+        elif token in b"]}":
             depth -= 1
 
 

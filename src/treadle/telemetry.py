@@ -89,7 +89,7 @@ def start_logging(level: str, form: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # These speak of every connection; what matters of them is said by our own lines.
-    for noisy in ("uvicorn.access", "mail.log", "asyncio"):
+    for noisy in ("uvicorn.access", "uvicorn.error", "mail.log", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 

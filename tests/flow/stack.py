@@ -81,6 +81,8 @@ class Stack:
         self.processes.append(process)
         if command in {"dev", "api"}:
             eventually_blocking(lambda: self._answers(process), within_seconds=60)
+        if command == "mailbox":
+            eventually_blocking(lambda: self._mailbox_answers(process), within_seconds=60)
         return process
 
     def new_client(self) -> httpx.Client:
@@ -91,6 +93,13 @@ class Stack:
         assert process.poll() is None, self.logs()
         try:
             return self.client.get("/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _mailbox_answers(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, self.logs()
+        try:
+            return self.client.get(f"{self.mail_url}/live").status_code == 200
         except httpx.TransportError:
             return False
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 from collections.abc import Iterator
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -35,7 +38,11 @@ def test_an_email_arrives_once_and_byte_right_for_both_recipients(dev: Stack) ->
     assert headers["To"][0] == "ada@example.com, bob@example.org"
     assert headers["Message-ID"][0] == f"<{job['id']}@example.com>"
     assert item["Raw"]["To"] == ["ada@example.com", "bob@example.org"]
-    assert item["Content"]["Body"].replace("\r\n", "\n") == BODY
+    raw = dev.client.get(f"{dev.mail_url}/messages/{item['ID']}/raw").content
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+    received = email.message_from_bytes(raw, policy=email.policy.default)
+    assert isinstance(received, EmailMessage)
+    assert received.get_content().replace("\r\n", "\n") == BODY
 
 
 def test_with_the_mail_server_away_it_fails_after_three_attempts_and_completes_after_a_requeue(
