@@ -39,6 +39,12 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def children(pid: int) -> list[int]:
+    """The child processes of ``pid``; none where there is no /proc."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+
+
 class Stack:
     """Processes that share one SQLite file; every one is ended by ``close``."""
 
@@ -156,5 +162,7 @@ class Stack:
         self.client.close()
         for process in self.processes:
             if process.poll() is None:
+                for child in children(process.pid):  # under strace the server is one
+                    os.kill(child, signal.SIGKILL)
                 process.kill()
                 process.wait(timeout=30)

@@ -50,7 +50,9 @@ def assert_accounted_for(stack: Stack, ids: list[str]) -> list[dict[str, Any]]:
 def test_a_kill_at_every_stage_loses_nothing(new_stack: NewStack, failpoint: str, was_claimed: bool | None) -> None:
     stack = new_stack()
     stack.start("api")
-    victim = stack.start("worker", settings={**TESTING, "TREADLE_FAILPOINTS": f"{failpoint}=kill9@{1 if was_claimed is False else 2}"})
+    victim = stack.start(
+        "worker", settings={**TESTING, "TREADLE_FAILPOINTS": f"{failpoint}=kill9@{1 if was_claimed is False else 2}"}
+    )
     ids = [stack.submit("LEDGER", {"seconds": 0.02}) for _ in range(JOBS)]
 
     assert victim.wait(timeout=30) == -signal.SIGKILL

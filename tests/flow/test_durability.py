@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sqlite3
-import subprocess
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 
 from tests.flow.conftest import NewStack
 from tests.flow.machine import needs_strace
-from tests.flow.stack import Stack
+from tests.flow.stack import Stack, children
 
 SUBMITTERS = 1000
 
@@ -95,7 +95,8 @@ def test_every_201_of_a_thousand_submitters_follows_a_flush_of_its_own_insert(ne
     traced = stack.start("api", prefix=strace, settings={"TREADLE_LOG_LEVEL": "error"})
 
     ids = asyncio.run(submit_at_once(stack.api_port, SUBMITTERS))
-    subprocess.run(["pkill", "-TERM", "-P", str(traced.pid)], check=True)
+    [server] = children(traced.pid)
+    os.kill(server, signal.SIGTERM)
     traced.wait(timeout=60)
 
     trace = read_trace(trace_file)

@@ -221,16 +221,16 @@ async def test_an_item_over_the_byte_cap_is_taken_when_it_comes_alone() -> None:
 
 async def test_what_is_being_flushed_no_longer_counts_as_waiting() -> None:
     commits = Commits()
-    group = GroupCommit(commits, max_waiting_items=1, max_waiting_bytes=10)
+    group = GroupCommit(commits, max_waiting_items=2, max_waiting_bytes=20)
     commits.gate.clear()
-    first = asyncio.create_task(group.submit("a", 10))
+    tasks = submitted(group, ["a", "b"], size_bytes=10)
     await eventually(lambda: commits.running)
 
-    second = asyncio.create_task(group.submit("b", 10))
-    await eventually(lambda: group.waiting_items == 1)
+    tasks += submitted(group, ["c", "d"], size_bytes=10)
+    await eventually(lambda: group.waiting_items == 2)
     commits.gate.set()
 
-    assert [await first, await second] == ["ok-a", "ok-b"]
+    assert await asyncio.gather(*tasks) == ["ok-a", "ok-b", "ok-c", "ok-d"]
 
 
 # ------------------------------------------------------------------------------ timing out, going away
@@ -252,16 +252,18 @@ async def test_an_item_that_waited_too_long_is_refused_and_never_sent() -> None:
 
 async def test_an_item_that_timed_out_frees_its_place_and_its_bytes() -> None:
     commits = Commits()
-    group = GroupCommit(commits, max_waiting_items=1, max_waiting_bytes=10)
+    group = GroupCommit(commits, max_waiting_items=2, max_waiting_bytes=20)
     await held(commits, group)
+    staying = asyncio.create_task(group.submit("a", 10))
+    await eventually(lambda: group.waiting_items == 1)
     with pytest.raises(Unavailable, match="nothing was stored"):
         await group.submit("late", 10, timeout_seconds=0)
 
-    task = asyncio.create_task(group.submit("b", 10))
-    await eventually(lambda: group.waiting_items == 1)
+    next_one = asyncio.create_task(group.submit("b", 10))
+    await eventually(lambda: group.waiting_items == 2)
     commits.gate.set()
 
-    assert await task == "ok-b"
+    assert [await staying, await next_one] == ["ok-a", "ok-b"]
 
 
 async def test_an_item_that_is_being_flushed_cannot_time_out() -> None:

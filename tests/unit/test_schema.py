@@ -335,6 +335,14 @@ def test_a_name_that_is_not_known_inside_a_member_is_not_repeated(name: str, pay
         assert CANARY not in problem.detail
 
 
+def test_a_name_that_looks_like_a_path_does_not_move_the_pointer() -> None:
+    name = "x - at `$.size` y"
+
+    assert found(Order, {"orderNumber": 1, "size": "small", "parts": [{"weight": 1}, {"weight": 1, name: 1}]}) == {
+        ("/parts/1", "unknown_field")
+    }
+
+
 def test_the_error_itself_repeats_no_value_either() -> None:
     with pytest.raises(InvalidInput) as refused:
         model_for(Everything).decode(json.dumps({"size": CANARY, "whole": CANARY}).encode())

@@ -251,8 +251,8 @@ def test_what_is_less_important_than_the_level_is_not_written(
 
 
 def test_starting_twice_writes_every_line_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    written(monkeypatch, "json")
     stream = written(monkeypatch, "json")
+    start_logging("info", "json")
 
     log().info("x")
 

@@ -96,7 +96,7 @@ class Connections:
         except sqlite3.Error as error:
             _roll_back(connection)
             # A flush that failed may still have reached the disk; a full disk or a lock surely has not.
-            if _primary_code(error) == sqlite3.SQLITE_IOERR:
+            if primary_code(error) == sqlite3.SQLITE_IOERR:
                 raise OutcomeUnknown("the disk failed while a commit was flushed") from error
             raise translate(error) from error
         return answer
@@ -124,7 +124,7 @@ class Connections:
             connection.execute("PRAGMA checkpoint_fullfsync = ON")
             _check_durable(connection)
         except (sqlite3.Error, OSError) as error:
-            if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_BUSY:
+            if isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_BUSY:
                 raise Unavailable("the database is locked by another process") from error
             raise StoreRefused(f"cannot use {self._path} as the database: {error}") from error
         return connection
@@ -162,7 +162,7 @@ def _check_durable(connection: sqlite3.Connection) -> None:
             raise StoreRefused(f"SQLite answers PRAGMA {pragma} = {found!r}, and {value!r} is needed for durability")
 
 
-def _primary_code(error: sqlite3.Error) -> int | None:
+def primary_code(error: sqlite3.Error) -> int | None:
     """What went wrong, without the details (sqlite.org/rescode.html); ``None`` where Python itself complains."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

@@ -30,7 +30,7 @@ from treadle.store.protocol import (
     WorkerRecord,
 )
 from treadle.store.sqlite import reading, writing
-from treadle.store.sqlite.connection import Connections
+from treadle.store.sqlite.connection import Connections, primary_code
 from treadle.store.sqlite.rows import moment, orphan, to_micros, to_micros_or_none, worker_parameters, worker_record
 from treadle.store.sqlite.writing import SQL
 
@@ -193,11 +193,17 @@ class SQLiteStore:
 
 def _migrate(connection: sqlite3.Connection, migrate: bool) -> None:
     """Bring the schema up to date inside one transaction: two processes that start at once take turns."""
-    [at] = connection.execute("PRAGMA user_version").fetchone()
-    for migration in pending(read_migrations("treadle.store.sqlite.migrations"), at, migrate=migrate):
-        for statement in _statements(migration.sql):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {migration.number:d}")
+    try:
+        [at] = connection.execute("PRAGMA user_version").fetchone()
+        for migration in pending(read_migrations("treadle.store.sqlite.migrations"), at, migrate=migrate):
+            for statement in _statements(migration.sql):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {migration.number:d}")
+    except sqlite3.DatabaseError as error:
+        # What is damaged, or holds another program's tables, will not be better at the next attempt.
+        if primary_code(error) in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreRefused(f"the database cannot be brought up to date: {error}") from error
+        raise
 
 
 def _statements(sql: str) -> list[str]:

@@ -124,6 +124,8 @@ def settle(connection: sqlite3.Connection, moves: Sequence[Move], now: datetime)
 
 
 def _settle_parameters(move: Move, now_micros: int) -> dict[str, object]:
+    if not sources_of(move.verb, Actor.SETTLER):
+        raise ValueError(f"{move.verb} ends no attempt")
     target = target_of(move.verb)
     return {
         "id": move.job_id,

@@ -1,0 +1,52 @@
+"""Every backend there is, how a test gets a fresh one, and what it cannot do.
+
+The only home of backends' names on the tests' side: a new one is one entry here, and the whole of
+``tests/conformance`` runs on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from treadle.dispatch.local import LocalDispatch, SilentDispatch
+from treadle.dispatch.protocol import Dispatch
+from treadle.store.protocol import Store
+from treadle.store.sqlite.store import SQLiteStore
+
+Changes = Callable[[], Awaitable[int]]
+
+
+@dataclass(frozen=True)
+class StoreBackend:
+    """How tests reach one kind of store. A database is named by its address, which other processes understand too."""
+
+    fresh: Callable[[Path], AbstractAsyncContextManager[str]]
+    """An empty database for one test, which may use the folder; gone again on leaving."""
+    store: Callable[[str], Store]
+    """A store on the database at an address, not open yet."""
+
+
+@asynccontextmanager
+async def _sqlite_file(folder: Path) -> AsyncIterator[str]:
+    yield str(folder / "treadle.db")
+
+
+STORES: dict[str, StoreBackend] = {
+    "sqlite": StoreBackend(_sqlite_file, lambda address: SQLiteStore(Path(address))),
+}
+
+DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
+    "local": LocalDispatch,
+    "silent": lambda changes: SilentDispatch(),
+}
+
+CANNOT: dict[str, dict[str, str]] = {
+    "silent": {
+        "hints": "it is for a process without a worker: nobody there takes hints, so none are kept",
+        "changes": "nobody there waits for work",
+    },
+}
+"""Backend: ability: why it has none. Tests marked ``needs("ability")`` are not run on it; the report says so."""

@@ -1,0 +1,1 @@
+"""What every backend must do, written against the protocols alone; ``tests.backends`` says which there are."""

@@ -1,0 +1,1 @@
+"""The laws S1 to S7 of ``treadle.store.protocol``."""
