@@ -59,7 +59,7 @@ NewApi = Callable[..., Any]
 
 @asynccontextmanager
 async def open_api(folder: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[Api]:
-    async with open_test_runtime(folder, registry(), settings, has_worker=False) as runtime:
+    async with open_test_runtime(registry(), settings, folder=folder, has_worker=False) as runtime:
         submitter, watcher = Submitter(runtime), Watcher(runtime)
         transport = httpx.ASGITransport(create_app(runtime, submitter, watcher))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:3000") as client:

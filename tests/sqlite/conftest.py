@@ -11,6 +11,7 @@ import pytest
 from treadle.store.sqlite.store import SQLiteStore
 
 Beside = Callable[[], sqlite3.Connection]
+NewStore = Callable[[], SQLiteStore]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ async def store(path: Path) -> AsyncIterator[SQLiteStore]:
 
 
 @pytest.fixture
-async def new_store(path: Path) -> AsyncIterator[Callable[[], SQLiteStore]]:
+async def new_store(path: Path) -> AsyncIterator[NewStore]:
     """Makes stores on the file, which are not open yet and are closed with the test."""
     made: list[SQLiteStore] = []
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.sqlite.conftest import NewStore
 from treadle.clock import Anchor, AnchoredClock, boot_id, rising_seconds, wall_now
 from treadle.store.sqlite import store as store_module
 from treadle.store.sqlite.store import SQLiteStore
@@ -23,14 +23,14 @@ async def anchor_of(store: SQLiteStore) -> Anchor:
     return await store.anchor()
 
 
-async def test_the_first_anchor_is_the_machines_present_moment(new_store: Callable[[], SQLiteStore]) -> None:
+async def test_the_first_anchor_is_the_machines_present_moment(new_store: NewStore) -> None:
     anchor = await anchor_of(new_store())
 
     assert abs(anchor.wall - wall_now()) < 60 * SECOND
     assert abs(anchor.rising - rising_seconds()) < 60
 
 
-async def test_asking_again_is_answered_alike(new_store: Callable[[], SQLiteStore]) -> None:
+async def test_asking_again_is_answered_alike(new_store: NewStore) -> None:
     store = new_store()
 
     assert await anchor_of(store) == await store.anchor()
@@ -57,7 +57,7 @@ async def test_another_process_counts_from_the_same_moment(path: Path, store: SQ
 
 
 async def test_a_wall_clock_that_jumped_moves_nobodys_time(
-    store: SQLiteStore, new_store: Callable[[], SQLiteStore], monkeypatch: pytest.MonkeyPatch
+    store: SQLiteStore, new_store: NewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await store.anchor()
     monkeypatch.setattr(store_module, "wall_now", lambda: wall_now() + timedelta(hours=1))
@@ -69,7 +69,7 @@ async def test_a_wall_clock_that_jumped_moves_nobodys_time(
 
 
 async def test_a_new_boot_sets_the_anchor_anew_for_everybody(
-    store: SQLiteStore, new_store: Callable[[], SQLiteStore], monkeypatch: pytest.MonkeyPatch
+    store: SQLiteStore, new_store: NewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = await store.anchor()
     monkeypatch.setattr(store_module, "boot_id", lambda: "the next boot")

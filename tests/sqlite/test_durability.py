@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.builders import NOW, a_submission
-from tests.sqlite.conftest import Beside
+from tests.sqlite.conftest import Beside, NewStore
 from treadle.errors import OutcomeUnknown, StoreRefused, Unavailable
 from treadle.store.protocol import Inserted
 from treadle.store.sqlite.store import SQLiteStore
@@ -67,7 +67,7 @@ async def test_every_commit_is_flushed(store: SQLiteStore) -> None:
 
 
 async def test_a_database_that_others_made_in_another_mode_is_turned_to_wal(
-    new_store: Callable[[], SQLiteStore], beside: Beside
+    new_store: NewStore, beside: Beside
 ) -> None:
     beside().execute("PRAGMA journal_mode = DELETE")
     beside().execute("PRAGMA user_version = 0")
@@ -85,7 +85,7 @@ if sys.platform == "darwin":
 
 @pytest.mark.parametrize("deaf_to", WEAKER)
 async def test_weaker_settings_are_refused(
-    new_store: Callable[[], SQLiteStore],
+    new_store: NewStore,
     connect_as: Callable[[type[sqlite3.Connection]], None],
     monkeypatch: pytest.MonkeyPatch,
     deaf_to: str,
@@ -106,7 +106,7 @@ class _weak(Deaf):
 
 @pytest.mark.parametrize("fails", ["before", "after"])
 async def test_a_commit_whose_flush_failed_has_an_unknown_outcome_and_can_be_sent_again(
-    new_store: Callable[[], SQLiteStore],
+    new_store: NewStore,
     connect_as: Callable[[type[sqlite3.Connection]], None],
     monkeypatch: pytest.MonkeyPatch,
     fails: str,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import NOW, a_submission
-from tests.sqlite.conftest import Beside
+from tests.sqlite.conftest import Beside, NewStore
 from treadle.errors import StoreRefused
 from treadle.store.migrate import read_migrations
 from treadle.store.sqlite.store import SQLiteStore
@@ -27,14 +27,24 @@ def open_umask() -> Iterator[None]:
     os.umask(before)
 
 
+def put(path: Path, data: bytes | None) -> None:
+    """A file with ``data``; ``None``: a folder."""
+    if data is None:
+        path.mkdir()
+    else:
+        path.write_bytes(data)
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 def mode_of(path: Path) -> str:
     return oct(stat.S_IMODE(path.stat().st_mode))
 
 
 @pytest.mark.usefixtures("open_umask")
-async def test_only_the_owner_reads_the_database_and_its_folder(
-    path: Path, new_store: Callable[[], SQLiteStore]
-) -> None:
+async def test_only_the_owner_reads_the_database_and_its_folder(path: Path, new_store: NewStore) -> None:
     store = new_store()
 
     await store.open(migrate=True)
@@ -57,7 +67,7 @@ async def test_folders_above_are_made_too(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "treadle.db").exists()
 
 
-async def test_a_folder_that_was_there_keeps_its_mode(path: Path, new_store: Callable[[], SQLiteStore]) -> None:
+async def test_a_folder_that_was_there_keeps_its_mode(path: Path, new_store: NewStore) -> None:
     path.parent.mkdir(mode=0o750)
 
     await new_store().open(migrate=True)
@@ -65,7 +75,7 @@ async def test_a_folder_that_was_there_keeps_its_mode(path: Path, new_store: Cal
     assert mode_of(path.parent) == "0o750"
 
 
-async def test_jobs_are_there_again_after_closing_and_opening(path: Path, new_store: Callable[[], SQLiteStore]) -> None:
+async def test_jobs_are_there_again_after_closing_and_opening(path: Path, new_store: NewStore) -> None:
     unit = a_submission()
     first = new_store()
     await first.open(migrate=True)
@@ -78,7 +88,7 @@ async def test_jobs_are_there_again_after_closing_and_opening(path: Path, new_st
     assert list(await again.get([unit.jobs[0].id])) == [unit.jobs[0].id]
 
 
-async def test_a_closed_store_leaves_one_file(path: Path, new_store: Callable[[], SQLiteStore]) -> None:
+async def test_a_closed_store_leaves_one_file(path: Path, new_store: NewStore) -> None:
     store = new_store()
     await store.open(migrate=True)
     await store.insert([a_submission()], NOW)
@@ -116,20 +126,19 @@ NO_DATABASES: dict[str, Callable[[Path], bytes]] = {
 
 @pytest.mark.parametrize("content", NO_DATABASES.values(), ids=NO_DATABASES)
 async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(
-    path: Path, new_store: Callable[[], SQLiteStore], content: Callable[[Path], bytes]
+    path: Path, new_store: NewStore, content: Callable[[Path], bytes]
 ) -> None:
     path.parent.mkdir()
-    data = content(path)
-    path.write_bytes(data)
+    put(path, data := content(path))
 
     with pytest.raises(StoreRefused):
         await new_store().open(migrate=True)
 
-    assert path.read_bytes() == data
+    assert contents(path) == data
 
 
 async def test_another_programs_database_is_refused_and_its_rows_stay(
-    path: Path, new_store: Callable[[], SQLiteStore], beside: Beside
+    path: Path, new_store: NewStore, beside: Beside
 ) -> None:
     path.parent.mkdir()
     another_programs_database(path)
@@ -141,15 +150,16 @@ async def test_another_programs_database_is_refused_and_its_rows_stay(
     assert (tables, beside().execute("SELECT * FROM jobs").fetchall()) == ([("jobs",)], [("carpenter",)])
 
 
-async def test_a_folder_in_the_files_place_is_refused(path: Path, new_store: Callable[[], SQLiteStore]) -> None:
-    path.mkdir(parents=True)
+async def test_a_folder_in_the_files_place_is_refused(path: Path, new_store: NewStore) -> None:
+    path.parent.mkdir()
+    put(path, None)
 
     with pytest.raises(StoreRefused, match=r"treadle\.db"):
         await new_store().open(migrate=True)
 
 
-async def test_a_file_in_the_folders_place_is_refused(path: Path, new_store: Callable[[], SQLiteStore]) -> None:
-    path.parent.write_text("not a folder")
+async def test_a_file_in_the_folders_place_is_refused(path: Path, new_store: NewStore) -> None:
+    put(path.parent, b"not a folder")
 
     with pytest.raises(StoreRefused, match=r"treadle\.db"):
         await new_store().open(migrate=True)
@@ -164,7 +174,7 @@ async def test_a_new_database_is_brought_to_the_newest_schema(store: SQLiteStore
 
 @pytest.mark.parametrize("migrate", [True, False])
 async def test_a_newer_schema_is_refused_and_left_as_it_is(
-    path: Path, new_store: Callable[[], SQLiteStore], beside: Beside, migrate: bool
+    path: Path, new_store: NewStore, beside: Beside, migrate: bool
 ) -> None:
     first = new_store()
     await first.open(migrate=True)
@@ -178,7 +188,7 @@ async def test_a_newer_schema_is_refused_and_left_as_it_is(
 
 
 async def test_without_leave_to_migrate_an_old_schema_is_refused_and_left_as_it_is(
-    new_store: Callable[[], SQLiteStore], beside: Beside
+    new_store: NewStore, beside: Beside
 ) -> None:
     with pytest.raises(StoreRefused, match="treadle migrate"):
         await new_store().open(migrate=False)
@@ -186,7 +196,7 @@ async def test_without_leave_to_migrate_an_old_schema_is_refused_and_left_as_it_
     assert beside().execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
 
-async def test_without_leave_to_migrate_the_newest_schema_opens(new_store: Callable[[], SQLiteStore]) -> None:
+async def test_without_leave_to_migrate_the_newest_schema_opens(new_store: NewStore) -> None:
     first = new_store()
     await first.open(migrate=True)
     await first.aclose()
@@ -197,9 +207,7 @@ async def test_without_leave_to_migrate_the_newest_schema_opens(new_store: Calla
     assert await again.queues() == []
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(
-    path: Path, new_store: Callable[[], SQLiteStore], beside: Beside
-) -> None:
+async def test_a_migration_that_fails_leaves_nothing_behind(path: Path, new_store: NewStore, beside: Beside) -> None:
     # The third table of the first migration is there already, so the migration fails half way.
     beside().execute("CREATE TABLE workers (name TEXT)")
 
@@ -210,9 +218,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     assert beside().execute("PRAGMA user_version").fetchone() == (0,)
 
 
-async def test_an_sqlite_that_is_too_old_is_refused(
-    new_store: Callable[[], SQLiteStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_sqlite_that_is_too_old_is_refused(new_store: NewStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
 
     with pytest.raises(StoreRefused, match=r"3\.38"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 
@@ -13,16 +14,14 @@ from treadle.errors import OutcomeUnknown, Unavailable
 from treadle.states import Status, Verb
 from treadle.store.sqlite.store import SQLiteStore
 
-PAGE_BYTES = 4096
-
 
 async def limit_pages(store: SQLiteStore, more: int | None) -> None:
     """Let the file grow by so many pages; ``None``: as far as it likes."""
 
-    def work(connection: object) -> None:
-        [count] = connection.execute("PRAGMA page_count").fetchone()  # type: ignore[attr-defined]
+    def work(connection: sqlite3.Connection) -> None:
+        [count] = connection.execute("PRAGMA page_count").fetchone()
         limit = 2**30 if more is None else count + more
-        connection.execute(f"PRAGMA max_page_count = {limit}")  # type: ignore[attr-defined]
+        connection.execute(f"PRAGMA max_page_count = {limit}")
 
     await store._connections.on_writer(work)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.builders import NOW, a_submission
-from tests.sqlite.conftest import Beside
+from tests.conformance.steps import a_worker_in, scan
+from tests.sqlite.conftest import Beside, NewStore
 from tests.waiting import eventually
 from treadle.errors import Unavailable
 from treadle.store.protocol import Inserted
@@ -75,8 +75,6 @@ async def test_a_write_waits_for_a_short_lock(store: SQLiteStore, beside: Beside
 
 
 async def test_a_claim_that_finds_nothing_takes_no_lock(store: SQLiteStore, beside: Beside) -> None:
-    from tests.conformance.steps import a_worker_in, scan
-
     worker_id = await a_worker_in(store)
     other = beside()
     other.execute("BEGIN IMMEDIATE")
@@ -87,16 +85,13 @@ async def test_a_claim_that_finds_nothing_takes_no_lock(store: SQLiteStore, besi
     other.execute("ROLLBACK")
 
 
-async def test_opening_waits_while_another_process_makes_the_file(
-    new_store: Callable[[], SQLiteStore], beside: Beside
-) -> None:
+async def test_opening_waits_while_another_process_makes_the_file(new_store: NewStore, beside: Beside) -> None:
     # A new file is not in WAL mode yet, and here SQLite answers "locked" at once, whatever the busy time.
     other = beside()
     other.execute("BEGIN IMMEDIATE")
     store = new_store()
     opening = asyncio.create_task(store.open(migrate=True))
-    failed_once = asyncio.create_task(eventually(lambda: len(store._connections._opened) >= 2))
-    await failed_once
+    await eventually(lambda: len(store._connections._opened) >= 2 or opening.done())
 
     other.execute("COMMIT")
 
@@ -104,9 +99,7 @@ async def test_opening_waits_while_another_process_makes_the_file(
     assert await store.queues() == []
 
 
-async def test_a_file_that_stays_locked_is_unavailable_and_not_refused(
-    new_store: Callable[[], SQLiteStore], beside: Beside
-) -> None:
+async def test_a_file_that_stays_locked_is_unavailable_and_not_refused(new_store: NewStore, beside: Beside) -> None:
     other = beside()
     other.execute("BEGIN EXCLUSIVE")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,13 @@ FIRST, SECOND = Migration(1, "0001_a.sql", "a"), Migration(2, "0002_b.sql", "b")
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that can be read as a package of this test's own name."""
     folder = tmp_path / "sql_of_a_test"
     folder.mkdir()
     (folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "sql_of_a_test", raising=False)
+    monkeypatch.delitem(sys.modules, "sql_of_a_test", raising=False)
     return folder
 
 

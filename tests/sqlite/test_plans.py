@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ BY_ID = "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)"
 PLANS: dict[str, list[str]] = {
     "claim": ["SEARCH jobs USING INDEX jobs_status (status=? AND id=?)", "SEARCH queues USING PRIMARY KEY (name=?)"],
     "settle": [BY_ID],
-    "settled_before": [BY_ID],
+    "settled": [BY_ID],
     "note": [BY_ID],
     "promote": [BY_ID],
     "standing": [BY_ID],
@@ -82,11 +81,8 @@ FROM (SELECT i, CASE i % 20 WHEN 0 THEN 'queued' WHEN 1 THEN 'processing' WHEN 2
 
 
 @pytest.fixture(scope="module", params=["empty", "full", "full and analyzed"])
-def connection(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[sqlite3.Connection]:
-    path: Path = tmp_path_factory.mktemp("plans") / "treadle.db"
-    connection = sqlite3.connect(path, isolation_level=None)
+def connection(request: pytest.FixtureRequest) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
     for migration in read_migrations("treadle.store.sqlite.migrations"):
         for statement in _statements(migration.sql):
             connection.execute(statement)

@@ -10,6 +10,7 @@ import pytest
 from treadle.ids import new_job_id
 from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
 from treadle.store.migrate import read_migrations
+from treadle.store.sqlite.reading import _ABOVE_ALL
 from treadle.store.sqlite.writing import SQL
 
 [MIGRATION] = [migration.sql for migration in read_migrations("treadle.store.sqlite.migrations")]
@@ -96,7 +97,5 @@ def test_no_other_query_names_a_status() -> None:
 
 
 def test_every_id_stands_below_the_mark_that_pages_begin_at() -> None:
-    from treadle.store.sqlite.reading import _ABOVE_ALL
-
     assert new_job_id() < _ABOVE_ALL
     assert _ABOVE_ALL > "ffffffff-ffff-ffff-ffff-ffffffffffff"

@@ -1,6 +1,7 @@
-"""For tests, yours and ours: a clock you set, and a runtime on a real store in a temporary folder."""
+"""For tests, yours and ours: a clock you set, a runtime on a real store in a temporary folder, and faults to order."""
 
 from treadle.testing.clock import ManualClock
+from treadle.testing.faults import FaultyDispatch, FaultyStore, Gate
 from treadle.testing.runtime import FAST, open_test_runtime
 
-__all__ = ["FAST", "ManualClock", "open_test_runtime"]
+__all__ = ["FAST", "FaultyDispatch", "FaultyStore", "Gate", "ManualClock", "open_test_runtime"]

@@ -21,6 +21,8 @@ class ManualClock:
         return self._rising
 
     def advance(self, seconds: float) -> None:
-        """Move both clocks on."""
+        """Move both clocks on; rising seconds never fall, so ``seconds`` may not be negative."""
+        if seconds < 0:
+            raise ValueError("a clock that goes back proves nothing")
         self._now += timedelta(seconds=seconds)
         self._rising += seconds

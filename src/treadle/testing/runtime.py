@@ -1,7 +1,8 @@
-"""A runtime for tests: real SQLite in a folder of the test's, fast intervals."""
+"""A runtime for tests: real SQLite in a temporary folder, hints inside the process, fast intervals."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,10 +26,20 @@ FAST: Mapping[str, str] = {
 
 @asynccontextmanager
 async def open_test_runtime(
-    folder: Path, registry: Registry, settings: Mapping[str, str] | None = None, *, has_worker: bool = True
+    registry: Registry,
+    settings: Mapping[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+    has_worker: bool = True,
 ) -> AsyncIterator[Runtime]:
-    """A runtime that keeps its database and its files in ``folder``."""
-    environment = {"TREADLE_DATA_DIR": str(folder / "data"), "TREADLE_OUTPUT_DIR": str(folder / "output"), **FAST}
-    parsed = parse_settings({**environment, **(settings or {})})
-    async with open_runtime(parsed, registry, has_worker=has_worker) as runtime:
-        yield runtime
+    """A runtime that keeps its database and its files in ``folder``, or in one of its own that goes with it.
+
+    ``settings``: over ``FAST``, by their environment names; the process's environment is not read. The runtime's
+    members may be replaced (``runtime.clock = ManualClock()``); what was opened is closed on leaving all the same.
+    """
+    with tempfile.TemporaryDirectory(prefix="treadle-") as own:
+        home = folder if folder is not None else Path(own)
+        kept = {"TREADLE_DATA_DIR": str(home / "data"), "TREADLE_OUTPUT_DIR": str(home / "output")}
+        parsed = parse_settings({**FAST, **kept, **(settings or {})})
+        async with open_runtime(parsed, registry, has_worker=has_worker) as runtime:
+            yield runtime

@@ -92,6 +92,10 @@ class Attempt:
         self._is_progress_new = False
         return self._progress
 
+    def renew_progress(self) -> None:
+        """What was taken could not be written: it is new once more."""
+        self._is_progress_new = True
+
     def is_cancelled(self) -> bool:
         """See ``AttemptLink``."""
         return self._stopped.is_set()

@@ -7,6 +7,8 @@ import logging
 import traceback
 from dataclasses import dataclass
 
+import msgspec
+
 from treadle.context import Job
 from treadle.errors import InvalidInput, Unstorable
 from treadle.failpoints import hit
@@ -57,7 +59,8 @@ class Executor:
 
         An attempt that is past its timeout and cannot be stopped keeps its job until it returns or the overrun
         limit passes: a result that arrives in between counts (the work is done, running it again would do it
-        twice), any other end is the failure ``timeout``.
+        twice), and so does ``Park`` (a person is to decide, and not the next attempt); any other end is the
+        failure ``timeout``.
         """
         job = attempt.job
         jobtype = self._registry.get(job.type)
@@ -86,7 +89,7 @@ def _judged(attempt: Attempt, ended: asyncio.Future[Outcome | _Interrupted]) -> 
     error = ended.exception() if not ended.cancelled() else asyncio.CancelledError()
     outcome = _of_exception(error) if error is not None else ended.result()
     reason = attempt.stop_reason
-    if isinstance(outcome, Succeeded) or reason is None:
+    if isinstance(outcome, Succeeded | Parked) or reason is None:
         return Failed("CancelledError", "the handler was cancelled") if isinstance(outcome, _Interrupted) else outcome
     if reason is StopReason.TIMEOUT:
         return Failed("timeout", f"ran longer than its timeout of {attempt.job.timeout_seconds:g} s")
@@ -131,7 +134,7 @@ class _BadPayload(Exception):
 def _arguments(jobtype: JobType, attempt: Attempt) -> tuple[object, ...]:
     try:
         payload = jobtype.model.decode(attempt.job.payload)
-    except InvalidInput as error:
+    except (InvalidInput, msgspec.DecodeError) as error:  # the latter: a row that was written by hand
         raise _BadPayload(str(error)) from None
     if not jobtype.takes_job:
         return (payload,)

@@ -6,6 +6,7 @@ Claim, settle and beat never share a loop with it: a handler that blocks stalls 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -15,12 +16,15 @@ from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 
+logger = logging.getLogger("treadle.handler")
+
 
 class HandlerLoop:
     """An asyncio loop in a daemon thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="treadle-handlers", daemon=True)
 
     def start(self) -> None:
@@ -29,6 +33,7 @@ class HandlerLoop:
 
     def stop(self) -> None:
         """Let the loop end; does not wait for handlers that block it."""
+        self._is_stopping = True
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def run(self, work: Coroutine[Any, Any, Answer]) -> tuple[Future[Answer], Callable[[], None]]:
@@ -49,7 +54,13 @@ class HandlerLoop:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while not self._is_stopping:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                # asyncio lets these two out of any task and through the loop. Whoever awaits that task is told all
+                # the same, and the other handlers' loop is not his to end (nor is it by calling stop on it).
+                logger.warning("%s left a task of a handler; the loop goes on", type(error).__name__)
 
 
 def _pass_on(task: asyncio.Task[Answer], ended: Future[Answer]) -> None:

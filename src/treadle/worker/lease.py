@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import platform
+from collections.abc import Sequence
+from contextlib import suppress
 
 from treadle.errors import Unavailable
-from treadle.ids import WorkerId, new_worker_id
+from treadle.ids import JobId, WorkerId, new_worker_id
 from treadle.service import workers
 from treadle.service.runtime import Runtime
 from treadle.service.settle import Settler
@@ -67,12 +69,10 @@ class Lease:
             attempt.stop(StopReason.LOST)
         for attempt in told.cancelled:
             attempt.stop(StopReason.CANCEL)
-        for job_id, number in told.unheld:
+        for job_id, _ in told.unheld:
             logger.warning("releasing a job whose claim was never answered", extra=self._job(job_id))
-            try:
-                await self._settler.release(job_id, number)
-            except Unavailable:
-                break  # the next beat finds it again
+        with suppress(Unavailable):  # the next beats find them again
+            await self._release(told.unheld)
         self._beaten.set()
         self._beaten = asyncio.Event()
         return True
@@ -81,7 +81,10 @@ class Lease:
         """Beat until cancelled."""
         while True:
             await asyncio.sleep(self._runtime.settings.heartbeat_seconds)
-            await self.beat_once()
+            try:
+                await self.beat_once()
+            except Exception:  # a bug; but a worker that beats no more is taken for dead, and never hears of it
+                logger.exception("a beat broke", extra=self._fields)
 
     async def next_beat(self) -> None:
         """Return when a beat has succeeded after this call: the moment to settle what was kept."""
@@ -90,9 +93,12 @@ class Lease:
     async def end(self) -> None:
         """Release everything that still points here, then end the lease. Raises ``Unavailable``."""
         rows = await workers.beat(self._runtime, self.worker_id, 0)
-        for row in rows or ():
-            await self._settler.release(row.job_id, row.attempt)
+        await self._release([(row.job_id, row.attempt) for row in rows or ()])
         await workers.end(self._runtime, self.worker_id)
+
+    async def _release(self, unheld: Sequence[tuple[JobId, int]]) -> None:
+        # All at once: they share a commit.
+        await asyncio.gather(*(self._settler.release(job_id, attempt) for job_id, attempt in unheld))
 
     async def _begin_anew(self) -> None:
         dropped = self._holding.clear()

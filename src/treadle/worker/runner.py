@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from treadle.errors import LeaseLost, TreadleError, Unavailable
+from treadle.errors import LeaseLost, Unavailable
 from treadle.ids import JobId
 from treadle.job import ClaimedJob
 from treadle.outcome import Failed, Outcome, Succeeded
@@ -23,6 +23,8 @@ logger = logging.getLogger("treadle.worker")
 
 PROGRESS_SECONDS = 1.0
 """Progress is written at most this often."""
+
+_UNSETTLED = Failed("internal_error", "the attempt ended, but its outcome could not be settled")
 
 
 class Runner:
@@ -57,12 +59,11 @@ class Runner:
             ids: Sequence[JobId] | None = None
             is_due = self._runtime.clock.rising() - scanned_at >= settings.reconcile_seconds
             if not scan_again and not is_due:
-                wait_seconds = pause_seconds * self._runtime.chance.uniform(0.5, 1.0)
-                ids = await self._runtime.dispatch.take(self._queues, limit, wait_seconds) or None
+                ids = await self._take(limit, pause_seconds * self._runtime.chance.uniform(0.5, 1.0))
             try:
                 jobs = await self._claim(ids, limit)
-            except Unavailable as error:
-                logger.warning("a claim failed: %s", error, extra={"worker": self._lease.worker_id})
+            except Exception as error:  # an outage, or a bug: a worker that never claims again helps nobody
+                self._complain("a claim failed", error)
                 await asyncio.sleep(settings.poll_seconds * self._runtime.chance.uniform(0.5, 1.0))
                 continue
             if ids is None:
@@ -92,7 +93,10 @@ class Runner:
             await asyncio.sleep(PROGRESS_SECONDS)
             told = [(a, p) for a in self._holding.attempts if (p := a.take_new_progress()) is not None]
             notes = [self._settler.note(Note(a.id, a.job.attempt, progress=p)) for a, p in told]
-            await asyncio.gather(*notes, return_exceptions=True)  # lost progress is told anew within a second
+            answers = await asyncio.gather(*notes, return_exceptions=True)
+            for (attempt, _), answer in zip(told, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    attempt.renew_progress()
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait until no slot runs and everything is settled; whether that came true in time."""
@@ -118,6 +122,19 @@ class Runner:
     @property
     def _queues(self) -> Sequence[str] | None:
         return self._runtime.settings.queues or None
+
+    async def _take(self, limit: int, wait_seconds: float) -> Sequence[JobId] | None:
+        """Hints, or ``None`` where a scan is to look: hints that cannot be had are hints that were lost."""
+        try:
+            return await self._runtime.dispatch.take(self._queues, limit, wait_seconds) or None
+        except Exception as error:
+            self._complain("taking hints failed", error)
+            await asyncio.sleep(wait_seconds)
+            return None
+
+    def _complain(self, what: str, error: Exception) -> None:
+        exc_info = None if isinstance(error, Unavailable) else error  # an outage needs no traceback, a bug does
+        logger.warning("%s: %s", what, error, extra={"worker": self._lease.worker_id}, exc_info=exc_info)
 
     async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> list[ClaimedJob]:
         number = self._holding.begin_claim()
@@ -154,9 +171,13 @@ class Runner:
                 # Kept until the store is back; the beat goes first, since it may say that we were given up.
                 await self._lease.next_beat()
                 continue
-            except TreadleError:
+            except Exception:
                 logger.exception("an outcome could not be settled", extra=_fields(attempt))
-                break
+                if outcome is _UNSETTLED:
+                    break
+                # Dropped, the job would be released and run again, for ever: as a failure, its budget ends it.
+                outcome = _UNSETTLED
+                continue
             if settled.status is None:
                 logger.warning("an outcome came too late and was dropped", extra=_fields(attempt))
             else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from treadle.errors import Unavailable
 from treadle.jobtype import Hook
@@ -37,6 +36,7 @@ class Worker:
         self._executor = Executor(runtime.registry, self._handlers, HandlerThreads(), runtime.settings.overrun_seconds)
         self._runner = Runner(runtime, self._holding, self._settler, self.lease, self._executor)
         self._claiming: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -58,7 +58,7 @@ class Worker:
         slots = range(self._runtime.settings.concurrency)
         self._tasks = [asyncio.create_task(self._runner.work_forever()) for _ in slots]
         self._tasks.append(asyncio.create_task(self._runner.write_progress_forever()))
-        self._tasks.append(asyncio.create_task(self.lease.run()))
+        self._beating = asyncio.create_task(self.lease.run())
         self._claiming = asyncio.create_task(self._runner.claim_forever())
         logger.info(
             "worker started, %d slots, types %s",
@@ -68,24 +68,25 @@ class Worker:
         )
 
     async def stop(self, grace_seconds: float) -> None:
-        """Stop claiming, let running jobs finish within the grace, release the rest, end the lease."""
-        if self._claiming is not None:
-            self._claiming.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._claiming
+        """Stop claiming, let running jobs finish within the grace, release the rest, end the lease. Once."""
+        claiming, self._claiming = self._claiming, None
+        beating, self._beating = self._beating, None
+        if claiming is None or beating is None:
+            return
+        await _cancelled(claiming)
         if self.running:
             logger.info("waiting up to %g s for running jobs", grace_seconds, extra={"count": self.running})
         if not await self._runner.drain(grace_seconds):
             for attempt in self._holding.attempts:
                 attempt.stop(StopReason.SHUTDOWN)
             await self._runner.drain(LAST_WORDS_SECONDS)
+        # A beat that meets the ended lease would take it for lost, and begin a new one.
+        await _cancelled(beating)
         try:
             await asyncio.wait_for(self.lease.end(), LAST_WORDS_SECONDS)
         except (Unavailable, TimeoutError) as error:
             logger.warning("could not end the lease; others will find it expired: %s", error)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _cancelled(*self._tasks)
         await self._run_stop_hooks()
         self._handlers.stop()
 
@@ -99,3 +100,9 @@ class Worker:
 
 async def _call(hook: Hook) -> None:
     await hook()
+
+
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

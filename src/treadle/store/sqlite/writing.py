@@ -108,45 +108,59 @@ def claim(
 
 
 def settle(connection: sqlite3.Connection, moves: Sequence[Move], now: datetime) -> list[Settled]:
-    """See ``Store.settle``."""
+    """See ``Store.settle``.
+
+    A move succeeded where its own attempt stands in its target afterwards: one rule for a move that was just made
+    and for one that was sent again. No other move of the batch can have changed that: it would have been refused.
+    """
     now_micros = to_micros(now)
-    results: list[Settled] = []
-    for move in moves:
-        parameters = _settle_parameters(move, now_micros)
-        row = connection.execute(SQL["settle"], parameters).fetchone()
-        if row is None:
-            row = connection.execute(SQL["settled_before"], parameters).fetchone()
-        if row is None:
-            results.append(Settled(move.job_id, None))
-        else:
-            results.append(Settled(move.job_id, Status(row["status"]), row["queue"], Priority(row["priority"])))
-    return results
+    connection.executemany(SQL["settle"], [_settle_parameters(move, now_micros) for move in moves])
+    rows = connection.execute(SQL["settled"], {"ids": json_list([move.job_id for move in moves])})
+    standing = {row["id"]: row for row in rows}
+    return [_settled(move, standing.get(move.job_id)) for move in moves]
+
+
+def _settled(move: Move, row: sqlite3.Row | None) -> Settled:
+    if row is not None and row["attempt"] == move.attempt:
+        status = Status(row["status"])
+        if status is target_of(move.verb, cancel_requested=bool(row["cancel_requested"])):
+            return Settled(move.job_id, status, row["queue"], Priority(row["priority"]))
+    return Settled(move.job_id, None)
 
 
 def _settle_parameters(move: Move, now_micros: int) -> dict[str, object]:
-    if not sources_of(move.verb, Actor.SETTLER):
+    if move.verb not in _ENDS:
         raise ValueError(f"{move.verb} ends no attempt")
-    target = target_of(move.verb)
     return {
+        **_ENDS[move.verb],
         "id": move.job_id,
         "attempt": move.attempt,
-        "source": _SOURCE,
-        "target": target.value,
-        "cancelled_target": target_of(move.verb, cancel_requested=True).value,
-        "is_final": target in FINAL,
         "failures": move.failures,
         "crashes": move.crashes,
-        "snoozes": 1 if move.verb is Verb.SNOOZE else 0,
         "now": now_micros,
         "run_at": to_micros_or_none(move.run_at),
         "result": text_or_none(move.result),
         "error": move.error,
-        "keeps_error": move.verb in _KEEPS_ERROR,
         "artifacts": text_or_none(move.artifacts),
         "progress": text_or_none(move.progress),
         "failure": None if move.failure is None else msgspec.json.encode(move.failure).decode(),
+    }
+
+
+def _end(verb: Verb) -> dict[str, object]:
+    """What the query ``settle`` takes for every move of ``verb``."""
+    return {
+        "source": _SOURCE,
+        "target": target_of(verb).value,
+        "cancelled_target": target_of(verb, cancel_requested=True).value,
+        "is_final": target_of(verb) in FINAL,
+        "snoozes": 1 if verb is Verb.SNOOZE else 0,
+        "keeps_error": verb in _KEEPS_ERROR,
         "max_kept_errors": MAX_KEPT_ERRORS,
     }
+
+
+_ENDS = {verb: _end(verb) for verb in Verb if sources_of(verb, Actor.SETTLER)}
 
 
 def note(connection: sqlite3.Connection, notes: Sequence[Note], now: datetime) -> list[bool]:

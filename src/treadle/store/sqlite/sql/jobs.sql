@@ -68,14 +68,11 @@ SET status = CASE WHEN cancel_requested THEN :cancelled_target ELSE :target END,
     errors = CASE WHEN :failure IS NULL THEN errors ELSE
       json_insert(CASE WHEN json_array_length(errors) >= :max_kept_errors THEN json_remove(errors, '$[0]') ELSE errors END,
                   '$[#]', json(:failure)) END
-WHERE id = :id AND attempt = :attempt AND status = :source
-RETURNING status, queue, priority;
+WHERE id = :id AND attempt = :attempt AND status = :source;
 
--- name: settled_before
--- A move sent again: its own attempt already stands where it leads.
-SELECT status, queue, priority FROM jobs
-WHERE id = :id AND attempt = :attempt
-  AND status = CASE WHEN cancel_requested THEN :cancelled_target ELSE :target END;
+-- name: settled
+-- How the jobs of a batch stand after it. Cheaper than RETURNING, which costs a third of the update itself.
+SELECT id, attempt, status, cancel_requested, queue, priority FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: note
 UPDATE jobs
