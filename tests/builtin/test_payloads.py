@@ -1,0 +1,143 @@
+"""What the built-in types take and refuse, and what a cell becomes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treadle import InvalidInput
+from treadle.builtin import MailServer, create_app
+from treadle.builtin.address import normalised
+from treadle.builtin.csv_text import cell, escaped
+from treadle.builtin.message import build, dotted
+
+APP = create_app(MailServer("127.0.0.1", 1025, "treadle@example.com"))
+MAIL = {"to": "ada@example.com", "subject": "s", "body": "b"}
+
+
+def problems(type_name: str, payload: Any) -> set[tuple[str, str]]:
+    jobtype = APP.get(type_name)
+    assert jobtype is not None
+    try:
+        jobtype.model.decode(json.dumps(payload).encode())
+    except InvalidInput as error:
+        assert "canary" not in str(error)
+        return {(problem.pointer, problem.code) for problem in error.problems}
+    return set()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, set()),
+        ({"to": ["ada@example.com", "bob@example.org"], "html": "<p>x</p>", "onAmbiguous": "park"}, set()),
+        ({"to": "ada@exämple.com"}, set()),
+        ({"to": ""}, {("/to", "address")}),
+        ({"to": []}, {("/to", "length")}),
+        ({"to": ["a@example.com"] * 51}, {("/to", "too_many")}),
+        ({"to": "Ada <ada@example.com>"}, {("/to", "address")}),
+        ({"to": "=?utf-8?q?canary?= <a@example.com>"}, {("/to", "address")}),
+        ({"to": "üser@example.com"}, {("/to", "address")}),
+        ({"to": ["ada@example.com", "no"]}, {("/to/1", "address")}),
+        ({"to": "ada@example.com\r\nBcc: canary@example.com"}, {("/to", "control_character")}),
+        ({"to": "ada@example.com\n"}, {("/to", "control_character")}),
+        ({"subject": ""}, {("/subject", "length")}),
+        ({"subject": "x" * 501}, {("/subject", "length")}),
+        ({"subject": "a\r\nBcc: canary@example.com"}, {("/subject", "control_character")}),
+        ({"subject": "a\u2028b"}, {("/subject", "control_character")}),
+        ({"subject": "a\x85b"}, {("/subject", "control_character")}),
+        ({"body": "x" * (1024 * 1024 + 1)}, {("/body", "length")}),
+        ({"from": "canary@example.com"}, {("/from", "unknown_field")}),
+        ({"to": "no", "subject": ""}, {("/to", "address"), ("/subject", "length")}),
+    ],
+)
+def test_an_email_is_checked_strictly_and_all_at_once(change: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+    assert problems("EMAIL_SEND", {**MAIL, **change}) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({"data": []}, set()),
+        ({"data": [{}]}, set()),
+        ({}, {("/data", "required")}),
+        ({"data": None}, {("/data", "type")}),
+        ({"data": {}}, {("/data", "type")}),
+        ({"data": [{"a": 1}, 2, "x"]}, {("/data/1", "type"), ("/data/2", "type")}),
+        ({"data": [], "filename": "../../canary"}, {("/filename", "unknown_field")}),
+        ({"data": [{str(n): n for n in range(10_001)}]}, {("/data", "too_many")}),
+    ],
+)
+def test_an_export_is_checked_row_by_row(payload: Any, expected: set[tuple[str, str]]) -> None:
+    assert problems("CSV_EXPORT", payload) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["=1", "@x", "\t=", "\r", "+cmd", "-cmd", "＝1", "＠x", " =1", "\ufeff=1", '"=1', "-2+3"]
+)
+def test_what_a_spreadsheet_would_run_gets_a_quote(text: str) -> None:
+    assert escaped(text) == "'" + text
+
+
+@pytest.mark.parametrize("text", ["", "a", "-5", "+49 30 1", "-1.5e3", "1-2", "a=b", "'x"])
+def test_what_is_harmless_is_left_alone(text: str) -> None:
+    assert escaped(text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "true"),
+        (False, "false"),
+        (1.0, "1.0"),
+        (-5, "-5"),
+        (1e100, "1e+100"),
+        ([1, {"a": None}], '[1,{"a":null}]'),
+    ],
+)
+def test_values_read_as_json_writes_them(value: Any, text: str) -> None:
+    assert cell(value, escape=True) == text
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=2))
+def test_a_row_of_any_text_reads_back_equal(texts: list[str]) -> None:
+    written = io.StringIO(newline="")
+    csv.writer(written, lineterminator="\r\n").writerow([cell(text, escape=False) for text in texts])
+    assert list(csv.reader(io.StringIO(written.getvalue(), newline=""))) == [texts]
+
+
+@given(st.text())
+def test_an_address_is_none_or_plain_ascii(text: str) -> None:
+    address = normalised(text)
+    assert address is None or (address.isascii() and address.isprintable() and address.count("@") == 1)
+
+
+def test_a_message_is_the_same_bytes_on_every_attempt_and_its_dots_are_doubled() -> None:
+    def message() -> bytes:
+        return build(
+            job_id="019c0000-0000-7000-8000-000000000000",
+            created_at=datetime(2030, 1, 1, tzinfo=UTC),
+            sender="treadle@example.com",
+            to=["ada@example.com"],
+            subject="Grüße",
+            body=".\n..\nx\n",
+            html="<p>.</p>",
+        )
+
+    assert message() == message()
+    assert b"Message-ID: <019c0000-0000-7000-8000-000000000000@example.com>\r\n" in message()
+    sent = dotted(message())
+    assert sent.endswith(b"\r\n")
+    assert b"\r\n.\r\n" not in sent
+    assert (
+        sent.replace(b"\r\n..", b"\r\n.") == message()
+        or sent.replace(b"\r\n..", b"\r\n.").rstrip() == message().rstrip()
+    )
