@@ -9,8 +9,8 @@ import asyncio
 import inspect
 import itertools
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, overload
 
 Answer = TypeVar("Answer")
 
@@ -19,7 +19,11 @@ _PAUSE_SECONDS = 0.01
 """Short against what tests wait for, long enough not to starve the loop that is waited for."""
 
 
-async def eventually(predicate: Callable[[], Answer | Awaitable[Answer]], *, within_seconds: float = 10) -> Answer:
+@overload
+async def eventually(predicate: Callable[[], Coroutine[Any, Any, Answer]], *, within_seconds: float = 10) -> Answer: ...
+@overload
+async def eventually(predicate: Callable[[], Answer], *, within_seconds: float = 10) -> Answer: ...
+async def eventually(predicate: Callable[[], Any], *, within_seconds: float = 10) -> Any:
     """Return the first true answer of ``predicate`` (plain or async), looking again and again.
 
     Raises ``AssertionError`` with the last answer when ``within_seconds`` have passed. The predicate's own
@@ -29,7 +33,7 @@ async def eventually(predicate: Callable[[], Answer | Awaitable[Answer]], *, wit
     pauses = itertools.chain(_FIRST_PAUSES_SECONDS, itertools.repeat(_PAUSE_SECONDS))
     while True:
         asked = predicate()
-        answer: Answer = await asked if inspect.isawaitable(asked) else asked
+        answer = await asked if inspect.isawaitable(asked) else asked
         if answer:
             return answer
         if time.monotonic() >= give_up_at:

@@ -99,7 +99,8 @@ class Job:
         Published (fsync, rename) when the block ends without an exception, and never half. Attempts write
         files of their own and the settled row names those that count. ``deterministic=True`` promises that
         every attempt writes the same bytes: then they share one file, ``{job id}{suffix of name}``.
-        ``name``: ``[A-Za-z0-9][A-Za-z0-9._-]{0,99}``; raises ``ValueError`` otherwise.
+        ``name``: ``[A-Za-z0-9][A-Za-z0-9._-]{0,99}``; raises ``ValueError`` otherwise, and for a media type that is
+        none.
         """
         return self._link.open_artifact(name, media_type, deterministic=deterministic)
 

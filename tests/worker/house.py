@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tests.waiting import eventually
-from treadle.ids import JobId
-from treadle.job import JobRequest, StoredJob
+from treadle.ids import JobId, WorkerId
+from treadle.job import ClaimedJob, JobRequest, StoredJob
 from treadle.jobtype import Registry
-from treadle.queue import Priority
 from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
 from treadle.states import FINAL, Status
-from treadle.store.protocol import WorkerRecord
+from treadle.store.protocol import ClaimRequest, HeldJob, Move, Note, Settled, Store, WorkerRecord
 from treadle.testing import FaultyDispatch, FaultyStore, open_test_runtime
 from treadle.worker.worker import Worker
 
@@ -76,16 +76,52 @@ def _let_go(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
+class WatchedStore(FaultyStore):
+    """Also remembers what was claimed and settled."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.claims: list[ClaimRequest] = []
+        self.settles: list[Sequence[Move]] = []
+        self.notes: list[Note] = []
+        self.written: list[str] = []
+        """The names of beats and settles in the order in which they were sent."""
+
+    async def claim(self, request: ClaimRequest, now: datetime) -> list[ClaimedJob]:
+        self.claims.append(request)
+        return await super().claim(request, now)
+
+    async def settle(self, moves: Sequence[Move], now: datetime) -> list[Settled]:
+        self.settles.append(moves)
+        self.written.append("settle")
+        return await super().settle(moves, now)
+
+    async def beat(self, worker_id: WorkerId, running: int, now: datetime) -> list[HeldJob] | None:
+        self.written.append("beat")
+        return await super().beat(worker_id, running, now)
+
+    async def note(self, notes: Sequence[Note], now: datetime) -> list[bool]:
+        self.notes += notes
+        return await super().note(notes, now)
+
+
 @dataclass
 class House:
     """What a test holds."""
 
     runtime: Runtime
-    store: FaultyStore
+    real_store: Store
+    """Without faults."""
+    store: WatchedStore
     dispatch: FaultyDispatch
     submitter: Submitter
     worker: Worker
-    _stopped: set[Worker] = field(default_factory=set)
+    is_running: bool = False
+
+    async def start(self) -> None:
+        """Start the worker."""
+        self.is_running = True
+        await self.worker.start()
 
     async def submit(self, type_name: str, payload: Any = None, **members: Any) -> JobId:
         """The id of a new job."""
@@ -111,13 +147,11 @@ class House:
         """The job, once it stands in one of ``statuses`` (default: a final one)."""
         wanted = statuses or tuple(FINAL)
 
-        async def stands_there() -> StoredJob | None:
-            job = await self.job(job_id)
-            return job if job.status in wanted else None
+        async def stands_there() -> bool:
+            return await self.status(job_id) in wanted
 
-        found: StoredJob | None = await eventually(stands_there, within_seconds=within_seconds)
-        assert found is not None
-        return found
+        await eventually(stands_there, within_seconds=within_seconds)
+        return await self.job(job_id)
 
     async def count(self, status: Status) -> int:
         """How many jobs stand in ``status``."""
@@ -129,15 +163,15 @@ class House:
         workers: list[WorkerRecord] = await self.real_store.workers()
         return workers
 
-    @property
-    def real_store(self) -> Any:
-        """The store without its faults."""
-        return self.store._store
-
     async def stop(self, grace_seconds: float = 5) -> None:
         """Stop the worker."""
-        self._stopped.add(self.worker)
+        self.is_running = False
         await self.worker.stop(grace_seconds)
+
+    async def beats(self, count: int) -> None:
+        """Return when that many more beats have been sent and the first of them is answered."""
+        goal = self.store.calls["beat"] + count
+        await eventually(lambda: self.store.calls["beat"] >= goal)
 
 
 def errors_of(job: StoredJob) -> list[dict[str, Any]]:
@@ -153,27 +187,20 @@ async def open_house(
     *,
     folder: Path | None = None,
     is_started: bool = True,
-    before: Callable[[House], None] | None = None,
 ) -> AsyncIterator[House]:
-    """A house whose worker runs; ``before`` may order faults before it starts."""
+    """A house whose worker runs (or, with ``is_started=False``, is still to be started)."""
     async with open_test_runtime(registry, {**QUICK, **(settings or {})}, folder=folder) as runtime:
-        store, dispatch = FaultyStore(runtime.store), FaultyDispatch(runtime.dispatch)
+        real_store = runtime.store
+        store, dispatch = WatchedStore(real_store), FaultyDispatch(runtime.dispatch)
         runtime.store, runtime.dispatch = store, dispatch
         submitter = Submitter(runtime)
-        house = House(runtime, store, dispatch, submitter, Worker(runtime, "test"))
-        if before is not None:
-            before(house)
+        house = House(runtime, real_store, store, dispatch, submitter, Worker(runtime, "test"))
         if is_started:
-            await house.worker.start()
+            await house.start()
         try:
             yield house
         finally:
             store.heal()
             await submitter.aclose()
-            if is_started and house.worker not in house._stopped:
-                await house.worker.stop(0)
-
-
-def a_line_of(priority: Priority, queue: str = "default") -> dict[str, Any]:
-    """Members of a submission."""
-    return {"priority": priority, "queue": queue}
+            if house.is_running:
+                await house.stop(0)

@@ -20,6 +20,8 @@ from treadle.ids import JobId
 from treadle.outcome import Artifact
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# RFC 9110 section 8.3.1, quoted parameters left out: it is stored in the row and sent as a header.
+_MEDIA_TYPE = re.compile(r"(?=.{1,200}\Z)[\w!#$&^.+-]+/[\w!#$&^.+-]+(?: ?; ?[\w!#$&^.+-]+=[\w!#$&^.+-]+)*", re.ASCII)
 _TEMPORARY = re.compile(r"\.[A-Za-z0-9._-]+\.[0-9a-f]{16}\.tmp")
 _BUFFER_BYTES = 256 * 1024
 
@@ -50,10 +52,12 @@ class ArtifactFolder:
     ) -> Iterator[BinaryIO]:
         """A binary file; on leaving the block it is flushed to disk, renamed into place and ``published`` told.
 
-        An exception in the block removes it instead. Raises ``ValueError`` for a bad name, ``OSError``.
+        An exception in the block removes it instead. Raises ``ValueError`` for a bad name or media type, ``OSError``.
         """
         if not _NAME.fullmatch(name):
             raise ValueError("an artifact's name must match [A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise ValueError("an artifact's media type must be one, as in text/csv or text/plain; charset=utf-8")
         final = f"{job_id}{Path(name).suffix}" if deterministic else f"{job_id}.{attempt}.{name}"
         temporary = f".{final}.{secrets.token_hex(8)}.tmp"
         folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
@@ -78,7 +82,7 @@ class ArtifactFolder:
 
     def open(self, path: str) -> int:
         """A file descriptor for reading a published file. Raises ``FileNotFoundError`` where it is no plain file."""
-        if "/" in path or path.startswith("."):
+        if "/" in path or "\0" in path or path.startswith("."):
             raise FileNotFoundError(path)
         folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -97,8 +101,11 @@ class ArtifactFolder:
         """Remove temporary files last written before ``older_than`` (seconds since 1970); how many."""
         removed = 0
         for entry in os.scandir(self.root):
-            if _TEMPORARY.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < older_than:
-                with suppress(FileNotFoundError):
+            if not _TEMPORARY.fullmatch(entry.name):
+                continue
+            # Another process may remove it first; and what cannot be removed keeps nobody from the rest.
+            with suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < older_than:
                     os.unlink(entry.path)
                     removed += 1
         return removed
