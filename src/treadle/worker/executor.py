@@ -66,6 +66,9 @@ class Executor:
         jobtype = self._registry.get(job.type)
         if jobtype is None:
             return Failed("unknown_type", "this worker has no handler for the job's type", retryable=False)
+        if attempt.stop_reason is not None:
+            # Stopped between its claim and its slot: user code is not even begun.
+            return Released() if attempt.stop_reason is StopReason.SHUTDOWN else Aborted()
         if jobtype.is_async:
             future, interrupt = self._loop.run(_run_async(jobtype, attempt))
             attempt.interrupt_with(interrupt)
