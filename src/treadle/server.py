@@ -144,6 +144,7 @@ async def _serve(app: Any, listener: socket.socket) -> AsyncIterator[None]:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # X-Forwarded-For would let a client choose the address its wrong passwords count for
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=HTTP_GRACE_SECONDS,
     )

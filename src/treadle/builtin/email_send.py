@@ -33,6 +33,9 @@ class EmailSend(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
         problems = _recipient_problems(self.to)
         if has_control(self.subject):
             problems.append(Problem("/subject", "control_character", "control characters are not allowed"))
+        if "=?" in self.subject:
+            # The standard library decodes encoded words in what it is given (RFC 2047), line breaks in them included.
+            problems.append(Problem("/subject", "encoded_word", "send plain text; =? begins an encoded word"))
         if not 0 < len(self.subject.strip()) <= len(self.subject) <= MAX_SUBJECT:
             problems.append(Problem("/subject", "length", f"expected 1 to {MAX_SUBJECT} characters"))
         for name, text in (("body", self.body), ("html", self.html)):
