@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from datetime import UTC, datetime
-from email import message_from_bytes
 from typing import Any
 
 import pytest
@@ -144,25 +143,3 @@ def test_a_message_is_the_same_bytes_on_every_attempt_and_its_dots_are_doubled()
         sent.replace(b"\r\n..", b"\r\n.") == message()
         or sent.replace(b"\r\n..", b"\r\n.").rstrip() == message().rstrip()
     )
-
-
-HEADERS = {
-    "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "Content-Type", "Content-Transfer-Encoding",
-    "MIME-Version",
-}  # fmt: skip
-
-
-@given(st.text(st.sampled_from("=?utf-8qQbB_ 0da:BccéA\r\n"), max_size=60))
-def test_no_subject_that_is_taken_adds_a_header(subject: str) -> None:
-    if problems("EMAIL_SEND", {**MAIL, "subject": subject}):
-        return
-    sent = build(
-        job_id="019c0000-0000-7000-8000-000000000000",
-        created_at=datetime(2030, 1, 1, tzinfo=UTC),
-        sender="treadle@example.com",
-        to=["ada@example.com"],
-        subject=subject,
-        body="b",
-        html=None,
-    )
-    assert set(message_from_bytes(sent).keys()) == HEADERS
