@@ -71,7 +71,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     types: Sequence[str]
     queues: Sequence[str] | None = None
-    """Queues to take from, tried in this order; ``None`` for all."""
+    """Queues to take from, in turns (S7); ``None`` for all."""
     ids: Sequence[JobId] | None = None
 
 

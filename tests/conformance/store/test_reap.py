@@ -85,20 +85,6 @@ async def test_of_jobs_in_every_state_exactly_the_running_ones_are_orphans(store
     assert {orphan.id for orphan in await store.orphans(100)} == running
 
 
-async def test_jobs_whose_lease_row_is_gone_are_orphans_too(store: Store, worker_id: WorkerId) -> None:
-    job = await started(store, worker_id)
-    await store.end_worker(worker_id, None, at(20))
-    await settle(store, job.id, 1, Verb.RELEASE)
-    # A lease goes only when nothing points to it, so the row is brought back by a claim that outlived the lease.
-    other = await a_worker_in(store)
-    await claim(store, other, job.id)
-    await store.end_worker(other, None, at(30))
-    await store.prune([], 100, at(30 * 86_400))
-
-    assert [orphan.id for orphan in await store.orphans(100)] == [job.id]
-    assert [worker.id for worker in await store.workers()] == []
-
-
 async def test_orphans_come_in_portions(store: Store, worker_id: WorkerId) -> None:
     await insert(store, *(a_new_job() for _ in range(7)))
     await scan(store, worker_id)
