@@ -1,82 +1,373 @@
-"""The reaper: what it takes for a lease to expire, and the two steps after that."""
+"""The reaper: whoever stops beating loses his lease, then his jobs; whoever beats loses nothing, whatever fails."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
 from typing import Any
 
-from tests.builders import a_worker
-from tests.waiting import eventually
-from treadle.duties.reaper import Reaper, Watch
-from treadle.ids import new_worker_id
-from treadle.job import JobRequest
-from treadle.jobtype import Registry
-from treadle.service.browse import get
+import msgspec
+import pytest
+
+from tests.builders import a_move
+from tests.duties.conftest import LEASE, SWEEP, Ground
+from treadle.duties.reaper import Reaper
+from treadle.errors import Unavailable
+from treadle.ids import WorkerId
+from treadle.job import ClaimedJob, StoredJob
+from treadle.retry import Backoff
 from treadle.service.claim import claim
-from treadle.service.submit import Submitter
-from treadle.states import Status
-from treadle.testing import open_test_runtime
-
-W = new_worker_id()
-QUICK = {"TREADLE_LEASE_SECONDS": "0.3", "TREADLE_HEARTBEAT_SECONDS": "0.1", "TREADLE_SWEEP_SECONDS": "0.05"}
+from treadle.service.operate import cancel
+from treadle.service.reap import BATCH, end_lease, take_back
+from treadle.states import Status, Verb
 
 
-def test_a_counter_unchanged_for_a_whole_lease_is_expired_and_not_before() -> None:
-    watch = Watch(lease_seconds=15, gap_seconds=11)
-    assert watch.look([(W, 7)], 100.0) == []
-    assert watch.look([(W, 7)], 105.0) == []
-    assert watch.look([(W, 7)], 114.9) == []
-    assert watch.look([(W, 7)], 115.0) == [(W, 7)]
+@pytest.fixture
+def reaper(ground: Ground) -> Reaper:
+    return Reaper(ground.runtime)
 
 
-def test_a_beat_in_between_starts_the_lease_anew() -> None:
-    watch = Watch(lease_seconds=15, gap_seconds=11)
-    watch.look([(W, 7)], 100.0)
-    watch.look([(W, 8)], 110.0)
-    assert watch.look([(W, 8)], 120.0) == []
-    assert watch.look([(W, 8)], 125.0) == [(W, 8)]
-
-
-def test_an_observer_that_was_stopped_or_could_not_look_knows_nothing() -> None:
-    watch = Watch(lease_seconds=15, gap_seconds=11)
-    watch.look([(W, 7)], 100.0)
-    assert watch.look([(W, 7)], 111.1) == [], "a gap in its own loop"
-    assert watch.look([(W, 7)], 121.0) == []
-    watch.forget()
-    assert watch.look([(W, 7)], 127.0) == [], "a look failed"
-
-
-def registry() -> Registry:
-    types = Registry()
-
-    @types.job("ECHO")
-    def echo(payload: dict[str, Any]) -> None:
-        return None
-
-    return types
-
-
-async def test_a_silent_workers_lease_ends_and_its_job_is_taken_back_as_a_crash(tmp_path: Path) -> None:
-    async with open_test_runtime(registry(), QUICK, folder=tmp_path, has_worker=False) as runtime:
-        submitter = Submitter(runtime)
-        [job_id] = (await submitter.submit([JobRequest(type="ECHO", payload=b"{}")])).ids
-        worker = a_worker()
-        await runtime.store.register_worker(worker)
-        [claimed] = await claim(runtime, worker.id, [job_id], None, 1)
-        reaper = Reaper(runtime)
-
+async def sweep(ground: Ground, reaper: Reaper, seconds: float, *beating: WorkerId) -> None:
+    """Sweeps for that long; between two of them ``beating`` beat."""
+    await reaper.reap_once()
+    for _ in range(round(seconds / SWEEP)):
+        ground.clock.advance(SWEEP)
+        for worker_id in beating:
+            await ground.beat(worker_id)
         await reaper.reap_once()
-        assert (await get(runtime, job_id)).status is Status.PROCESSING, "taken from a worker that may live"
 
-        async def is_taken_back() -> bool:
+
+async def a_running_job(ground: Ground, **job: Any) -> tuple[WorkerId, ClaimedJob]:
+    await ground.insert(**job)
+    worker_id = await ground.a_worker()
+    return worker_id, await ground.claimed_by(worker_id)
+
+
+def errors_of(job: StoredJob) -> list[dict[str, Any]]:
+    errors: list[dict[str, Any]] = msgspec.json.decode(job.errors)
+    return errors
+
+
+# ------------------------------------------------------------------------------- two steps
+
+
+async def test_a_silent_worker_keeps_its_job_for_a_lease_and_not_longer(ground: Ground, reaper: Reaper) -> None:
+    _, claimed = await a_running_job(ground)
+
+    await sweep(ground, reaper, LEASE - SWEEP)
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+
+    ground.clock.advance(SWEEP)
+    await reaper.reap_once()
+    job = await ground.job(claimed.id)
+    assert (job.status, job.attempt, job.crashes, job.failures, job.worker_id) == ("retrying", 1, 1, 0, None)
+
+
+async def test_a_crash_is_on_record_with_the_worker_that_died(ground: Ground, reaper: Reaper) -> None:
+    worker_id, claimed = await a_running_job(ground)
+
+    await sweep(ground, reaper, LEASE)
+
+    [error] = errors_of(await ground.job(claimed.id))
+    assert (error["kind"], error["attempt"], error["worker"]) == ("crash", 1, worker_id)
+    assert error["startedAt"] < error["endedAt"]
+
+
+async def test_the_lease_is_ended_before_any_job_is_taken_so_that_a_zombie_meets_its_death(
+    ground: Ground, reaper: Reaper
+) -> None:
+    worker_id, claimed = await a_running_job(ground)
+    await ground.insert()
+
+    await sweep(ground, reaper, LEASE)
+
+    # It wakes up: no beat, no claim, and no outcome of it counts any more.
+    assert await ground.real_store.beat(worker_id, 1, ground.clock.now()) is None
+    assert await claim(ground.runtime, worker_id, None, None, 10) == []
+    [late] = await ground.real_store.settle([a_move(job_id=claimed.id, attempt=1)], ground.clock.now())
+    assert late.status is None
+    assert await ground.real_store.workers() == []
+
+
+async def test_no_job_is_taken_where_the_lease_could_not_be_ended(ground: Ground, reaper: Reaper) -> None:
+    _, claimed = await a_running_job(ground)
+    await sweep(ground, reaper, LEASE - SWEEP)
+    ground.store.refuse("end_worker", times=1)
+    ground.clock.advance(SWEEP)
+
+    with pytest.raises(Unavailable):
+        await reaper.reap_once()
+
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+    assert ground.store.calls["settle"] == 0
+
+
+async def test_a_job_whose_lease_is_ended_is_taken_at_once(ground: Ground, reaper: Reaper) -> None:
+    worker_id, claimed = await a_running_job(ground)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+
+    await reaper.reap_once()
+
+    assert (await ground.job(claimed.id)).status is Status.RETRYING
+
+
+async def test_two_reapers_count_one_crash(ground: Ground, reaper: Reaper) -> None:
+    _, claimed = await a_running_job(ground)
+    other = Reaper(ground.runtime)
+    for one in (reaper, other):
+        await one.reap_once()
+    for _ in range(3):
+        ground.clock.advance(SWEEP)
+        await asyncio.gather(reaper.reap_once(), other.reap_once())
+
+    job = await ground.job(claimed.id)
+    assert (job.crashes, len(errors_of(job))) == (1, 1)
+
+
+async def test_a_full_batch_is_followed_by_the_next_one_at_once(ground: Ground, reaper: Reaper) -> None:
+    worker_id = await ground.a_worker()
+    await ground.insert_many(BATCH + 1)
+    await claim(ground.runtime, worker_id, None, None, BATCH + 1)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+
+    assert await reaper.reap_once() == 0.0
+    assert (await ground.real_store.counts())[Status.PROCESSING] == 1
+
+    assert await reaper.reap_once() == SWEEP
+    assert (await ground.real_store.counts())[Status.RETRYING] == BATCH + 1
+
+
+# ------------------------------------------------------------------------- who beats lives
+
+
+async def test_a_worker_that_beats_is_never_ended(ground: Ground, reaper: Reaper) -> None:
+    worker_id, claimed = await a_running_job(ground)
+
+    await sweep(ground, reaper, 20 * LEASE, worker_id)
+
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+
+
+async def test_a_dead_worker_does_not_take_its_neighbour_along(ground: Ground, reaper: Reaper) -> None:
+    _, dead_job = await a_running_job(ground)
+    alive, living_job = await a_running_job(ground)
+
+    await sweep(ground, reaper, 2 * LEASE, alive)
+
+    assert (await ground.job(dead_job.id)).status is Status.RETRYING
+    assert (await ground.job(living_job.id)).status is Status.PROCESSING
+    assert [worker.id for worker in await ground.real_store.workers()] == [alive]
+
+
+async def test_a_beat_between_the_look_and_the_end_saves_the_worker(ground: Ground, reaper: Reaper) -> None:
+    worker_id, claimed = await a_running_job(ground)
+    await sweep(ground, reaper, LEASE - SWEEP)
+    ground.clock.advance(SWEEP)
+    gate = ground.store.hold("end_worker", times=1)
+    reaping = asyncio.create_task(reaper.reap_once())
+    await gate.reached.wait()
+
+    await ground.beat(worker_id)
+    gate.open()
+    await reaping
+
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+    assert [worker.id for worker in await ground.real_store.workers()] == [worker_id]
+
+
+async def test_ending_a_lease_is_guarded_by_the_counter_that_was_watched(ground: Ground) -> None:
+    worker_id = await ground.a_worker()
+    await ground.beat(worker_id)
+
+    assert not await end_lease(ground.runtime, worker_id, 0)
+    assert await end_lease(ground.runtime, worker_id, 1)
+    assert not await end_lease(ground.runtime, worker_id, 1)
+
+
+async def test_a_job_that_completed_after_the_reaper_read_it_stays_completed(ground: Ground) -> None:
+    worker_id, claimed = await a_running_job(ground)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+    gate = ground.store.hold("settle", times=1)
+    reaping = asyncio.create_task(take_back(ground.runtime))
+    await gate.reached.wait()
+
+    await ground.real_store.settle([a_move(job_id=claimed.id, attempt=1)], ground.clock.now())
+    gate.open()
+    [refused] = await reaping
+
+    job = await ground.job(claimed.id)
+    assert (refused.status, job.status, job.crashes, job.result) == (None, "completed", 0, b"null")
+
+
+async def test_a_job_that_runs_again_elsewhere_is_not_taken_for_its_past_attempt(ground: Ground) -> None:
+    worker_id, claimed = await a_running_job(ground)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+    gate = ground.store.hold("settle", times=1)
+    reaping = asyncio.create_task(take_back(ground.runtime))
+    await gate.reached.wait()
+
+    release = a_move(job_id=claimed.id, attempt=1, verb=Verb.RELEASE, result=None)
+    await ground.real_store.settle([release], ground.clock.now())
+    other = await ground.a_worker()
+    await ground.claimed_by(other)
+    gate.open()
+    await reaping
+
+    job = await ground.job(claimed.id)
+    assert (job.status, job.attempt, job.worker_id, job.crashes) == ("processing", 2, other, 0)
+
+
+# -------------------------------------------------------------- an observer that knows nothing
+
+
+async def test_while_the_store_is_away_nobody_is_lost(ground: Ground, reaper: Reaper) -> None:
+    _, claimed = await a_running_job(ground)
+    await sweep(ground, reaper, LEASE - SWEEP)
+    ground.store.refuse("workers")
+    for _ in range(4):  # nobody can beat meanwhile
+        ground.clock.advance(1)
+        with pytest.raises(Unavailable):
             await reaper.reap_once()
-            return (await get(runtime, job_id)).status is Status.RETRYING
 
-        taken: bool = await eventually(is_taken_back)
-        assert taken
+    ground.store.heal()
+    ground.clock.advance(1)
+    await sweep(ground, reaper, LEASE - SWEEP)
 
-        job = await get(runtime, job_id)
-        assert (job.attempt, job.crashes, job.failures) == (claimed.attempt, 1, 0)
-        assert await runtime.store.beat(worker.id, 0, runtime.clock.now()) is None, "the worker must learn of it"
-        assert await claim(runtime, worker.id, None, None, 1) == []
-        await submitter.aclose()
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+
+
+@pytest.mark.parametrize("method", ["end_worker", "orphans", "settle"])
+async def test_while_the_store_takes_no_writes_nobody_is_lost(ground: Ground, reaper: Reaper, method: str) -> None:
+    """Looks succeed on a full disk; beats do not, and counters stand still."""
+    _, claimed = await a_running_job(ground)
+    ended = await ground.a_worker()
+    await ground.insert()
+    await ground.claimed_by(ended)
+    await ground.real_store.end_worker(ended, None, ground.clock.now())
+    ground.store.refuse(method)
+    for _ in range(3):
+        if method == "end_worker":
+            await sweep(ground, reaper, LEASE - SWEEP)
+            ground.clock.advance(SWEEP)
+        with pytest.raises(Unavailable):
+            await reaper.reap_once()
+        ground.clock.advance(SWEEP)
+
+    ground.store.heal()
+    await reaper.reap_once()
+
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+
+
+async def test_a_reaper_that_was_stopped_itself_starts_to_watch_anew(ground: Ground, reaper: Reaper) -> None:
+    _, claimed = await a_running_job(ground)
+    await sweep(ground, reaper, SWEEP)
+
+    ground.clock.advance(10 * LEASE)
+    await sweep(ground, reaper, LEASE - SWEEP)
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+
+    ground.clock.advance(SWEEP)
+    await reaper.reap_once()
+    assert (await ground.job(claimed.id)).status is Status.RETRYING
+
+
+async def test_a_sweep_a_little_late_is_no_gap(ground: Ground, reaper: Reaper) -> None:
+    _, claimed = await a_running_job(ground)
+    await reaper.reap_once()
+    for _ in range(2):
+        ground.clock.advance(2 * SWEEP)
+        await reaper.reap_once()
+
+    assert (await ground.job(claimed.id)).status is Status.RETRYING
+
+
+async def test_a_read_that_takes_a_lease_is_not_a_silent_worker(ground: Ground) -> None:
+    ground.runtime.settings = msgspec.structs.replace(ground.runtime.settings, sweep_seconds=2 * LEASE)
+    reaper = Reaper(ground.runtime)
+    worker_id, claimed = await a_running_job(ground)
+    await reaper.reap_once()
+    gate = ground.store.hold_answer("workers", times=1)
+    looking = asyncio.create_task(reaper.reap_once())
+    await gate.reached.wait()
+    ground.clock.advance(LEASE)
+    gate.open()
+    await looking
+
+    # Not even the guard could have saved it: its beat is late, and it is alive.
+    assert [worker.id for worker in await ground.real_store.workers()] == [worker_id]
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+
+
+# ------------------------------------------------------------------------------- two budgets
+
+
+async def crash(ground: Ground) -> StoredJob:
+    """Claim the one ready job and die."""
+    worker_id = await ground.a_worker()
+    claimed = await ground.claimed_by(worker_id)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+    await take_back(ground.runtime)
+    return await ground.job(claimed.id)
+
+
+async def ready_again(ground: Ground) -> None:
+    ground.clock.advance(3600)
+    await ground.real_store.promote_due(100, ground.clock.now())
+
+
+async def test_three_crashes_bury_a_job_as_poison(ground: Ground) -> None:
+    job_id = await ground.insert(max_crashes=3)
+    for crashes in (1, 2):
+        job = await crash(ground)
+        assert (job.status, job.crashes) == ("retrying", crashes)
+        await ready_again(ground)
+
+    job = await crash(ground)
+
+    assert (job.id, job.status, job.crashes, job.failures, job.attempt) == (job_id, "dead", 3, 0, 3)
+    assert [error["kind"] for error in errors_of(job)] == ["crash", "crash", "poison"]
+    assert job.error is not None
+    assert "poison" in job.error
+
+
+async def test_failures_do_not_bring_a_job_closer_to_being_poison(ground: Ground) -> None:
+    await ground.insert(max_crashes=2, max_attempts=25)
+    for failures in (1, 2, 3):
+        claimed = await ground.claimed_by(await ground.a_worker())
+        assert claimed.failures == failures - 1
+        move = a_move(job_id=claimed.id, attempt=claimed.attempt, verb=Verb.RETRY, failures=1, result=None, error="x")
+        run_at = ground.clock.now()
+        await ground.real_store.settle([msgspec.structs.replace(move, run_at=run_at)], run_at)
+        await ready_again(ground)
+
+    job = await crash(ground)
+
+    assert (job.status, job.failures, job.crashes) == ("retrying", 3, 1)
+
+
+async def test_crashes_do_not_bring_a_job_closer_to_failing(ground: Ground) -> None:
+    await ground.insert(max_crashes=25, max_attempts=2)
+    for _ in range(5):
+        job = await crash(ground)
+        assert (job.status, job.failures) == ("retrying", 0)
+        await ready_again(ground)
+
+
+async def test_the_pause_after_a_crash_doubles_within_its_bounds(ground: Ground) -> None:
+    await ground.insert(max_crashes=25, backoff=Backoff(10.0, 60.0))
+    for full in (10, 20, 40, 60, 60):
+        job = await crash(ground)
+        assert job.run_at is not None
+        assert full / 2 <= (job.run_at - ground.clock.now()).total_seconds() <= full
+        await ready_again(ground)
+
+
+async def test_a_job_that_was_to_be_cancelled_is_cancelled_and_not_retried(ground: Ground) -> None:
+    worker_id, claimed = await a_running_job(ground)
+    await cancel(ground.runtime, claimed.id)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+
+    [settled] = await take_back(ground.runtime)
+
+    job = await ground.job(claimed.id)
+    assert (settled.status, job.status, job.crashes, job.run_at) == ("cancelled", "cancelled", 1, None)

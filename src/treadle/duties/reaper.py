@@ -26,24 +26,30 @@ class Watch:
         self._lease_seconds = lease_seconds
         self._gap_seconds = gap_seconds
         self._seen: dict[WorkerId, tuple[int, float]] = {}
-        self._looked_at: float | None = None
+        self._answered_at: float | None = None
 
     def forget(self) -> None:
-        """Start over: a look failed."""
+        """Start over: the store did not answer, and so nobody can have beaten."""
         self._seen.clear()
 
-    def look(self, beats: Iterable[tuple[WorkerId, int]], now: float) -> list[tuple[WorkerId, int]]:
-        """Leases that are expired by now, each with the counter that was watched."""
-        if self._looked_at is not None and now - self._looked_at > self._gap_seconds:
+    def look(
+        self, beats: Iterable[tuple[WorkerId, int]], asked_at: float, answered_at: float
+    ) -> list[tuple[WorkerId, int]]:
+        """Leases that are expired by now, each with the counter that was watched.
+
+        ``beats`` were read some time between ``asked_at`` and ``answered_at``. A counter is known to have stood
+        still from one answer to a later question, and no longer: a slow read is not a silent worker.
+        """
+        if self._answered_at is not None and answered_at - self._answered_at > self._gap_seconds:
             self.forget()
-        self._looked_at = now
+        self._answered_at = answered_at
         seen: dict[WorkerId, tuple[int, float]] = {}
         expired: list[tuple[WorkerId, int]] = []
         for worker_id, beat in beats:
             before = self._seen.get(worker_id)
-            since = before[1] if before is not None and before[0] == beat else now
+            since = before[1] if before is not None and before[0] == beat else answered_at
             seen[worker_id] = (beat, since)
-            if now - since >= self._lease_seconds:
+            if asked_at - since >= self._lease_seconds:
                 expired.append((worker_id, beat))
         self._seen = seen
         return expired
@@ -61,12 +67,15 @@ class Reaper:
     async def reap_once(self) -> float:
         """Look, end what is expired, take back what is orphaned; seconds until the next look."""
         try:
-            workers = await list_workers(self._runtime)
+            return await self._sweep()
         except Unavailable:
             self._watch.forget()
             raise
-        beats = [(worker.id, worker.beat) for worker in workers]
-        for worker_id, beat in self._watch.look(beats, self._runtime.clock.rising()):
+
+    async def _sweep(self) -> float:
+        asked_at = self._runtime.clock.rising()
+        beats = [(worker.id, worker.beat) for worker in await list_workers(self._runtime)]
+        for worker_id, beat in self._watch.look(beats, asked_at, self._runtime.clock.rising()):
             if await end_lease(self._runtime, worker_id, beat):
                 logger.warning("a worker stopped beating: its lease is ended", extra={"worker": worker_id})
         settled = await take_back(self._runtime)

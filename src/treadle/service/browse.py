@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from treadle.errors import NotFound, Unavailable
@@ -11,6 +12,8 @@ from treadle.job import StoredJob
 from treadle.service.runtime import Runtime
 from treadle.states import FINAL, Status
 from treadle.store.protocol import JobFilter, Page
+
+logger = logging.getLogger("treadle.service")
 
 FAILED_FOR_GOOD = (Status.FAILED, Status.DEAD)
 WATCH_SECONDS = 0.05
@@ -75,6 +78,8 @@ class Watcher:
                     statuses = await self._runtime.store.statuses(ids)
                 except Unavailable:
                     pass  # the waiters' own time-outs end this; their read then says 503
+                except Exception:  # a bug; ended here, everybody who waits would wait his whole time for nothing
+                    logger.exception("looking for ended jobs failed")
                 else:
                     self._release([i for i in ids if i not in statuses or statuses[i] in FINAL])
                 await asyncio.sleep(WATCH_SECONDS)
