@@ -34,6 +34,7 @@ class Treadle(Registry):
         super().__init__()
         self._door: _Door | None = None
         self._own = AsyncExitStack()
+        self._opening = asyncio.Lock()
 
     async def submit(  # noqa: PLR0913  (the public form: one name each of what a job may be given)
         self,
@@ -90,6 +91,10 @@ class Treadle(Registry):
         await self.aclose()
 
     async def _opened(self) -> _Door:
+        async with self._opening:  # first submissions that come together share one store
+            return await self._opened_once()
+
+    async def _opened_once(self) -> _Door:
         if self._door is None or self._door.loop.is_closed():
             settings = parse_settings(read_environment())
             # This very object is the user's app here, whatever TREADLE_APP says.

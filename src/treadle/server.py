@@ -121,7 +121,7 @@ def _bind(settings: Settings, rooms: Rooms) -> dict[str, socket.socket]:
 
 @asynccontextmanager
 async def _mailbox(settings: Settings, sockets: dict[str, socket.socket], up: Started) -> AsyncIterator[None]:
-    mailbox = Mailbox(smtp_socket=sockets["smtp"])
+    mailbox = Mailbox(smtp_socket=sockets["smtp"], api_url=_url(settings.host, settings.api_port))
     await mailbox.start()
     try:
         async with _serve(mailbox.app, sockets["mailbox"]):

@@ -18,6 +18,9 @@ import msgspec
 from treadle.errors import SettingsError
 from treadle.queue import QUEUE_NAME_RULE, is_queue_name
 
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Addresses that only this machine reaches."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a process was told; see ``SETTINGS`` for names, defaults and meaning."""
@@ -66,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_loopback(self) -> bool:
         """Whether the API is bound to this machine alone."""
-        return self.host in {"127.0.0.1", "localhost", "::1"}
+        return self.host in LOOPBACK_HOSTS
 
     @property
     def is_strict(self) -> bool:
@@ -404,7 +407,15 @@ def _contradictions(environment: Mapping[str, str], values: Mapping[str, Any]) -
         problems.append("TREADLE_HEARTBEAT_SECONDS must be at most a third of TREADLE_LEASE_SECONDS")
     if values.get("failpoints") and not values.get("testing"):
         problems.append("TREADLE_FAILPOINTS is for tests and refused unless TREADLE_TESTING=1")
-    if values.get("host") not in {"127.0.0.1", "localhost", "::1", None} and not values.get("open"):
+    if (
+        values.get("mail_username")
+        and values.get("mail_security") == "none"
+        and values.get("mail_host") not in LOOPBACK_HOSTS
+    ):
+        problems.append(
+            "TREADLE_MAIL_SECURITY=none: the mail login would cross the network in clear; set starttls or tls"
+        )
+    if values.get("host") not in {*LOOPBACK_HOSTS, None} and not values.get("open"):
         if not values.get("api_keys"):
             problems.append(
                 f"TREADLE_HOST={values['host']}: anybody who reaches this address could submit jobs; "

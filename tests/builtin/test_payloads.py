@@ -39,6 +39,7 @@ def problems(type_name: str, payload: Any) -> set[tuple[str, str]]:
         ({}, set()),
         ({"to": ["ada@example.com", "bob@example.org"], "html": "<p>x</p>", "onAmbiguous": "park"}, set()),
         ({"to": "ada@exämple.com"}, set()),
+        ({"to": "ada@straße.example.com"}, {("/to", "address")}),
         ({"to": ""}, {("/to", "address")}),
         ({"to": []}, {("/to", "length")}),
         ({"to": ["a@example.com"] * 51}, {("/to", "too_many")}),
@@ -75,6 +76,7 @@ def test_an_email_is_checked_strictly_and_all_at_once(change: dict[str, Any], ex
         ({"data": [{"a": 1}, 2, "x"]}, {("/data/1", "type"), ("/data/2", "type")}),
         ({"data": [], "filename": "../../canary"}, {("/filename", "unknown_field")}),
         ({"data": [{str(n): n for n in range(10_001)}]}, {("/data", "too_many")}),
+        ({"data": [{str(n): n for n in range(10_000)}, *[{}] * 10_000]}, {("/data", "too_many")}),
     ],
 )
 def test_an_export_is_checked_row_by_row(payload: Any, expected: set[tuple[str, str]]) -> None:

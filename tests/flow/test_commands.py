@@ -78,6 +78,10 @@ WRONG = [
     ({"TREADLE_FAILPOINTS": "worker.before_claim=kill9"}, ["TREADLE_TESTING=1"]),
     ({"DATABASE_URL": "postgresql://user:hunter2@localhost/jobs_db"}, ["DATABASE_URL", "sqlite:///PATH"]),
     ({"TREADLE_OUTPUT_DIR": "/proc/no/such"}, ["TREADLE_OUTPUT_DIR=/proc/no/such"]),
+    (
+        {"MAIL_HOST": "mail.example.com", "TREADLE_MAIL_USERNAME": "u", "TREADLE_MAIL_PASSWORD": "hunter2"},
+        ["TREADLE_MAIL_SECURITY", "in clear"],
+    ),
     ({"TREADLE_TYPO": "1"}, ["TREADLE_TYPO: no such setting"]),
 ]
 

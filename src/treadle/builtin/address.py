@@ -23,7 +23,11 @@ def normalised(text: str) -> str | None:
     if not at or len(local) > MAX_LOCAL or not _LOCAL.fullmatch(local):
         return None
     try:
-        domain = domain.encode("idna").decode("ascii") if not domain.isascii() else domain
+        encoded = domain.encode("idna")
+        # The standard library's IDNA 2003 makes another domain of some letters (ß becomes ss): mail to a stranger.
+        if not domain.isascii() and encoded.decode("idna") != domain.lower():
+            return None
+        domain = encoded.decode("ascii")
     except UnicodeError:
         return None
     if len(local) + 1 + len(domain) > MAX_ADDRESS or not all(_LABEL.fullmatch(part) for part in domain.split(".")):

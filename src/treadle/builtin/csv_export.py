@@ -11,6 +11,8 @@ from treadle import InvalidInput, Job, NonRetryable, Problem, Treadle
 from treadle.builtin.csv_text import cell, escaped
 
 MAX_COLUMNS = 10_000
+MAX_CELLS = 100_000_000
+"""Rows times columns: empty rows under many columns would otherwise write a thousand times what was sent."""
 MAX_REPORTED = 20
 PROGRESS_ROWS = 2_000
 """Between two looks at ``job.cancelled``: a few milliseconds of work."""
@@ -33,8 +35,11 @@ class CsvExport(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
                 problems.append(Problem(f"/data/{index}", "type", "expected an object"))
                 if len(problems) == MAX_REPORTED:
                     break
-        if not problems and len(columns_of(self.data)) > MAX_COLUMNS:
+        columns = 0 if problems else len(columns_of(self.data))
+        if columns > MAX_COLUMNS:
             problems.append(Problem("/data", "too_many", f"more than {MAX_COLUMNS} columns"))
+        elif columns * len(self.data) > MAX_CELLS:
+            problems.append(Problem("/data", "too_many", f"more than {MAX_CELLS} cells (rows times columns)"))
         if problems:
             raise InvalidInput(problems)
 

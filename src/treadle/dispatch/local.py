@@ -53,8 +53,11 @@ class LocalDispatch:
             await asyncio.wait((taker,), timeout=timeout_seconds)
         finally:
             self._takers.pop(taker, None)
-        self._took_poke()
-        return self._pop(queues, limit)
+        ids = self._pop(queues, limit)
+        if not ids:
+            # Spent only where nothing is brought: then the taker scans. A poke beside ids is for the next take.
+            self._took_poke()
+        return ids
 
     async def aclose(self) -> None:
         """See ``Dispatch.aclose``."""
