@@ -50,11 +50,13 @@ PLANS: dict[str, list[str]] = {
         "SEARCH idempotency_keys USING PRIMARY KEY (scope=? AND key=?)",
         "SEARCH idempotency_keys USING COVERING INDEX idempotency_keys_expiry (expires_at<?)",
     ],
+    "large_payload": ["SEARCH large_payloads USING INDEX sqlite_autoindex_large_payloads_1 (job_id=?)"],
     "set_paused": ["SEARCH queues USING PRIMARY KEY (name=?)"],
 }
 # Plain inserts, and reads of tables that hold a handful of rows.
 FREE = {
     "insert",
+    "insert_large",
     "put_key",
     "register_worker",
     "declare_queue",

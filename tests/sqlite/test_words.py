@@ -13,7 +13,7 @@ from treadle.store.migrate import read_migrations
 from treadle.store.sqlite.reading import _ABOVE_ALL
 from treadle.store.sqlite.writing import SQL
 
-[MIGRATION] = [migration.sql for migration in read_migrations("treadle.store.sqlite.migrations")]
+MIGRATION = "\n".join(migration.sql for migration in read_migrations("treadle.store.sqlite.migrations"))
 FILES = {
     entry.name: entry.read_text("utf-8")
     for entry in resources.files("treadle.store.sqlite.sql").iterdir()

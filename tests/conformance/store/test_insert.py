@@ -104,6 +104,15 @@ async def test_payloads_of_megabytes_and_of_every_script_are_kept(store: Store) 
     assert json.loads(stored.payload or b"") == {"text": text}
 
 
+async def test_a_payload_of_megabytes_reaches_the_worker_beside_small_ones(store: Store, worker_id: WorkerId) -> None:
+    payloads = [b'{"n":1}', json.dumps({"text": "Zoë" * 700_000}).encode(), b'{"n":2}']
+    ids = await insert(store, *(a_new_job(payload=payload) for payload in payloads))
+
+    claimed = await claim(store, worker_id, *ids)
+
+    assert [json.loads(job.payload) for job in claimed] == [json.loads(payload) for payload in payloads]
+
+
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"null", b"0", b'""', b'"text"', b"-1.5e300"])
 async def test_any_json_value_is_a_payload(store: Store, payload: bytes) -> None:
     stored = await read(store, await inserted(store, payload=payload))

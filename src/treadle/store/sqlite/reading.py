@@ -12,7 +12,7 @@ from treadle.queue import Priority
 from treadle.states import Status
 from treadle.store.protocol import COUNT_CAP, ClaimRequest, JobFilter, Page, QueueRecord
 from treadle.store.sqlite.rows import moment_or_none, stored_job
-from treadle.store.sqlite.writing import SQL, json_list
+from treadle.store.sqlite.writing import SQL, json_list, payload_of
 
 WINDOW_ROWS = 20_000
 """A filter no index helps with looks at this many jobs a page, then hands out a cursor."""
@@ -42,7 +42,8 @@ def ready_ids(connection: sqlite3.Connection, request: ClaimRequest, turn: int) 
 def get(connection: sqlite3.Connection, ids: Sequence[JobId], payload: bool) -> dict[JobId, StoredJob]:
     """See ``Store.get``."""
     rows = connection.execute(SQL["get"], {"ids": json_list(ids), "payload": payload})
-    return {job.id: job for job in map(stored_job, rows)}
+    jobs = (stored_job(row, payload_of(connection, row) if payload else None) for row in rows.fetchall())
+    return {job.id: job for job in jobs}
 
 
 def statuses(connection: sqlite3.Connection, ids: Sequence[JobId]) -> dict[JobId, Status]:

@@ -29,7 +29,9 @@ from treadle.store.protocol import (
 )
 from treadle.store.queries import read_queries
 from treadle.store.sqlite.rows import (
+    ELSEWHERE,
     claimed_job,
+    has_large_payload,
     insert_parameters,
     moment_or_none,
     text_or_none,
@@ -58,6 +60,8 @@ def insert(connection: sqlite3.Connection, units: Sequence[Submission], now: dat
         answered = _answer_by_key(connection, unit, now_micros)
         if answered is None:
             connection.executemany(SQL["insert"], [insert_parameters(job, now_micros) for job in unit.jobs])
+            large = [{"id": job.id, "payload": job.payload} for job in unit.jobs if has_large_payload(job)]
+            connection.executemany(SQL["insert_large"], large)
             answered = Inserted(tuple(job.id for job in unit.jobs))
         results.append(answered)
     return results
@@ -103,8 +107,17 @@ def claim(
         "target": target_of(Verb.CLAIM).value,
     }
     rows = connection.execute(SQL["claim"], {**parameters, "ids": json_list(ids)}).fetchall()
-    claimed = {row["id"]: claimed_job(row) for row in rows}
+    claimed = {row["id"]: claimed_job(row, payload_of(connection, row)) for row in rows}
     return [claimed[job_id] for job_id in ids if job_id in claimed]
+
+
+def payload_of(connection: sqlite3.Connection, row: sqlite3.Row) -> bytes:
+    """The payload of a job of which ``row`` holds ``id`` and ``payload``, wherever it is kept."""
+    inline: bytes = row["payload"]
+    if inline == ELSEWHERE:
+        found = connection.execute(SQL["large_payload"], {"id": row["id"]}).fetchone()
+        return inline if found is None else bytes(found[0])
+    return inline
 
 
 def settle(connection: sqlite3.Connection, moves: Sequence[Move], now: datetime) -> list[Settled]:

@@ -3,8 +3,14 @@
 INSERT INTO jobs (id, type, queue, priority, status, max_attempts, max_crashes, timeout_seconds,
                   backoff_base_seconds, backoff_cap_seconds, payload, created_at, updated_at, run_at, queued_at)
 VALUES (:id, :type, :queue, :priority, :status, :max_attempts, :max_crashes, :timeout_seconds,
-        :backoff_base_seconds, :backoff_cap_seconds, :payload, :now, :now, :run_at, :queued_at)
+        :backoff_base_seconds, :backoff_cap_seconds, CAST(:payload AS TEXT), :now, :now, :run_at, :queued_at)
 ON CONFLICT (id) DO NOTHING;
+
+-- name: insert_large
+INSERT INTO large_payloads (job_id, payload) VALUES (:id, CAST(:payload AS TEXT)) ON CONFLICT (job_id) DO NOTHING;
+
+-- name: large_payload
+SELECT CAST(payload AS BLOB) FROM large_payloads WHERE job_id = :id;
 
 -- name: find_key
 SELECT fingerprint, job_ids FROM idempotency_keys WHERE scope = :scope AND key = :key AND expires_at > :now;
@@ -46,7 +52,7 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND status = :source
   AND type IN (SELECT value FROM json_each(:types))
   AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
   AND NOT EXISTS (SELECT 1 FROM queues WHERE name = jobs.queue AND paused_at IS NOT NULL)
-RETURNING id, type, queue, priority, payload, attempt, failures, crashes, snoozes, max_attempts, max_crashes,
+RETURNING id, type, queue, priority, CAST(payload AS BLOB) AS payload, attempt, failures, crashes, snoozes, max_attempts, max_crashes,
           timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, checkpoint;
 
 -- name: settle
@@ -125,7 +131,7 @@ LIMIT :limit;
 -- name: get
 SELECT id, type, queue, priority, status, attempt, failures, crashes, max_attempts, timeout_seconds,
        cancel_requested, created_at, updated_at, run_at, queued_at, started_at, finished_at, worker_id,
-       CASE WHEN :payload THEN payload END AS payload, result, error, errors, progress, artifacts
+       CASE WHEN :payload THEN CAST(payload AS BLOB) END AS payload, result, error, errors, progress, artifacts
 FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: statuses
