@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -148,6 +149,31 @@ async def test_another_programs_database_is_refused_and_its_rows_stay(
 
     tables = beside().execute("SELECT name FROM sqlite_master").fetchall()
     assert (tables, beside().execute("SELECT * FROM jobs").fetchall()) == ([("jobs",)], [("carpenter",)])
+
+
+async def test_a_program_with_other_names_and_a_version_of_its_own_is_left_alone_too(
+    path: Path, new_store: NewStore, beside: Beside
+) -> None:
+    connection = beside()
+    connection.execute("CREATE TABLE recipes (title TEXT)")
+    connection.execute("PRAGMA user_version = 1")
+
+    with pytest.raises(StoreRefused, match="recipes"):
+        await new_store().open(migrate=True)
+
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
+
+
+async def test_a_store_that_refuses_keeps_no_thread_and_no_file(
+    path: Path, new_store: NewStore, beside: Beside
+) -> None:
+    beside().execute("CREATE TABLE recipes (title TEXT)")
+    before = set(threading.enumerate())
+
+    with pytest.raises(StoreRefused):
+        await new_store().open(migrate=True)
+
+    assert not [thread.name for thread in set(threading.enumerate()) - before if "sqlite" in thread.name]
 
 
 async def test_a_folder_in_the_files_place_is_refused(path: Path, new_store: NewStore) -> None:

@@ -50,8 +50,12 @@ class SQLiteStore:
         """See ``Store.open``."""
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreRefused(f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed")
-        await self._connections.open()
-        await self._connections.write(lambda connection: _migrate(connection, migrate))
+        try:
+            await self._connections.open()
+            await self._connections.write(lambda connection: _migrate(connection, migrate))
+        except BaseException:
+            await self._connections.aclose()
+            raise
 
     async def aclose(self) -> None:
         """See ``Store.aclose``."""
@@ -194,6 +198,7 @@ class SQLiteStore:
 def _migrate(connection: sqlite3.Connection, migrate: bool) -> None:
     """Bring the schema up to date inside one transaction: two processes that start at once take turns."""
     try:
+        _refuse_others(connection)
         [at] = connection.execute("PRAGMA user_version").fetchone()
         for migration in pending(read_migrations("treadle.store.sqlite.migrations"), at, migrate=migrate):
             for statement in _statements(migration.sql):
@@ -204,6 +209,13 @@ def _migrate(connection: sqlite3.Connection, migrate: bool) -> None:
         if primary_code(error) in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise StoreRefused(f"the database cannot be brought up to date: {error}") from error
         raise
+
+
+def _refuse_others(connection: sqlite3.Connection) -> None:
+    """A file with tables and none of ours is another program's, whatever its names and its version number."""
+    tables = [row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if tables and "idempotency_keys" not in tables:
+        raise StoreRefused(f"the database holds another program's tables ({', '.join(tables[:5])}): name another file")
 
 
 def _statements(sql: str) -> list[str]:
