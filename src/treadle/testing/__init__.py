@@ -2,6 +2,7 @@
 
 from treadle.testing.clock import ManualClock
 from treadle.testing.faults import FaultyDispatch, FaultyStore, Gate
+from treadle.testing.proxy import FaultProxy
 from treadle.testing.runtime import FAST, open_test_runtime
 
-__all__ = ["FAST", "FaultyDispatch", "FaultyStore", "Gate", "ManualClock", "open_test_runtime"]
+__all__ = ["FAST", "FaultProxy", "FaultyDispatch", "FaultyStore", "Gate", "ManualClock", "open_test_runtime"]

@@ -1,0 +1,140 @@
+"""The fault proxy does what it was told, to the byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.waiting import eventually
+from treadle.testing.proxy import FaultProxy
+
+
+class Echo:
+    """Sends back what it gets, and remembers it."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.port = 0
+
+    async def start(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1024):
+                self.received += data
+                writer.write(data)
+        except OSError:
+            return
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[Echo]:
+    echo = Echo()
+    server = await echo.start()
+    yield echo
+    server.close()
+
+
+@pytest.fixture
+async def proxy(echo: Echo) -> AsyncIterator[FaultProxy]:
+    proxy = FaultProxy("127.0.0.1", echo.port)
+    await proxy.start()
+    yield proxy
+    await proxy.aclose()
+
+
+async def connect(proxy: FaultProxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", proxy.port)
+
+
+async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> bytes:
+    writer.write(data)
+    return await reader.readexactly(len(data))
+
+
+async def test_everything_passes(proxy: FaultProxy) -> None:
+    reader, writer = await connect(proxy)
+
+    assert await said(reader, writer, b"x" * 300_000) == b"x" * 300_000
+    writer.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 9])
+async def test_a_cut_up_lets_exactly_so_many_bytes_through(proxy: FaultProxy, echo: Echo, count: int) -> None:
+    proxy.cut_after(count, "up")
+    reader, writer = await connect(proxy)
+
+    writer.write(b"0123456789")
+
+    with pytest.raises(ConnectionResetError):
+        await reader.read(1)
+    await eventually(lambda: len(echo.received) == count)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 9])
+async def test_a_cut_down_lets_exactly_so_many_bytes_of_the_answer_through(
+    proxy: FaultProxy, echo: Echo, count: int
+) -> None:
+    proxy.cut_after(count, "down")
+    reader, writer = await connect(proxy)
+
+    writer.write(b"0123456789")
+
+    assert await reader.read() == b"0123456789"[:count]
+    assert echo.received == b"0123456789"
+
+
+async def test_only_one_connection_is_cut(proxy: FaultProxy) -> None:
+    proxy.cut_after(3, "down")
+    reader, writer = await connect(proxy)
+    writer.write(b"0123456789")
+    assert await reader.read() == b"012"
+
+    assert await said(*await connect(proxy), b"0123456789") == b"0123456789"
+
+
+async def test_silence_holds_bytes_back_and_connections_open(proxy: FaultProxy, echo: Echo) -> None:
+    reader, writer = await connect(proxy)
+    assert await said(reader, writer, b"a") == b"a"
+    proxy.silence("down")
+
+    writer.write(b"b")
+    await eventually(lambda: bytes(echo.received) == b"ab")
+    assert not reader.at_eof()
+    proxy.heal()
+
+    assert await reader.readexactly(1) == b"b"
+
+
+async def test_a_refusing_proxy_resets_and_comes_back_on_its_port(proxy: FaultProxy) -> None:
+    reader, writer = await connect(proxy)
+    assert await said(reader, writer, b"a") == b"a"
+    port = proxy.port
+
+    await proxy.refuse()
+
+    with pytest.raises(ConnectionError):
+        await reader.readexactly(1)
+    with pytest.raises(ConnectionRefusedError):
+        await connect(proxy)
+    await proxy.start()
+    assert proxy.port == port
+    assert await said(*await connect(proxy), b"b") == b"b"
+
+
+async def test_new_connections_go_to_the_new_upstream(proxy: FaultProxy, echo: Echo) -> None:
+    other = Echo()
+    server = await other.start()
+    proxy.upstream = ("127.0.0.1", other.port)
+
+    assert await said(*await connect(proxy), b"a") == b"a"
+
+    assert (bytes(echo.received), bytes(other.received)) == (b"", b"a")
+    server.close()
