@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -339,6 +342,33 @@ def test_stale_temporary_files_go_fresh_and_foreign_ones_stay(folder: ArtifactFo
     assert folder.remove_stale(2000) == 1
 
     assert names(folder) == sorted(kept)
+
+
+def test_a_file_that_is_still_being_written_stays_however_old_it_is(folder: ArtifactFolder) -> None:
+    told: list[Artifact] = []
+    with folder.write(ID, 1, "report.csv", "text/csv", deterministic=False, published=told.append) as file:
+        file.write(b"content")
+        [temporary] = folder.root.iterdir()
+        os.utime(temporary, (1000, 1000))
+
+        assert folder.remove_stale(2000) == 0
+
+    assert read(folder, told[0].path) == b"content"
+
+
+def test_a_file_whose_writer_was_killed_goes(folder: ArtifactFolder) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path; from treadle.artifacts.folder import ArtifactFolder as F\n"
+        "with F(Path(sys.argv[1])).write(sys.argv[2], 1, 'a.csv', 'text/csv', deterministic=True, published=print):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(folder.root), ID], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(names(folder)) == 1
+
+    assert folder.remove_stale(1e12) == 1
+
+    assert names(folder) == []
 
 
 def test_what_cannot_be_removed_keeps_nobody_from_the_rest(folder: ArtifactFolder) -> None:

@@ -258,6 +258,23 @@ async def test_while_the_store_takes_no_writes_nobody_is_lost(ground: Ground, re
     assert (await ground.job(claimed.id)).status is Status.PROCESSING
 
 
+async def test_writes_that_come_back_just_before_the_lease_is_over_kill_nobody(ground: Ground, reaper: Reaper) -> None:
+    """The disk was full for most of a lease: the worker's next beat is on its way when the reaper looks."""
+    _, claimed = await a_running_job(ground)
+    await reaper.reap_once()
+    ground.store.refuse("ping", "beat", "end_worker", "settle")
+    for _ in range(2):
+        ground.clock.advance(SWEEP)
+        with pytest.raises(Unavailable):
+            await reaper.reap_once()
+    ground.store.heal()
+    ground.clock.advance(SWEEP)
+
+    await reaper.reap_once()
+
+    assert (await ground.job(claimed.id)).status is Status.PROCESSING
+
+
 async def test_a_reaper_that_was_stopped_itself_starts_to_watch_anew(ground: Ground, reaper: Reaper) -> None:
     _, claimed = await a_running_job(ground)
     await sweep(ground, reaper, SWEEP)

@@ -6,6 +6,7 @@ Nothing that came from outside is ever part of a path but a checked artifact nam
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
@@ -65,6 +66,7 @@ class ArtifactFolder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             handle = os.open(temporary, flags, 0o640, dir_fd=folder)
             try:
+                _mark_as_written(handle)
                 hashing = _HashingWriter(io.FileIO(handle, "wb"))
                 with io.BufferedWriter(cast(io.RawIOBase, hashing), _BUFFER_BYTES) as file:
                     yield file
@@ -98,17 +100,39 @@ class ArtifactFolder:
         return handle
 
     def remove_stale(self, older_than: float) -> int:
-        """Remove temporary files last written before ``older_than`` (seconds since 1970); how many."""
+        """Remove temporary files that nobody writes and that were last written before ``older_than``; how many.
+
+        ``older_than``: seconds since 1970. A file whose writer holds it open stays, however long it buffers.
+        """
         removed = 0
         for entry in os.scandir(self.root):
             if not _TEMPORARY.fullmatch(entry.name):
                 continue
             # Another process may remove it first; and what cannot be removed keeps nobody from the rest.
             with suppress(OSError):
-                if entry.stat(follow_symlinks=False).st_mtime < older_than:
+                if entry.stat(follow_symlinks=False).st_mtime < older_than and not _is_written(entry):
                     os.unlink(entry.path)
                     removed += 1
         return removed
+
+
+def _mark_as_written(handle: int) -> None:
+    """Held until the file is closed, by whatever way its process ends (flock(2))."""
+    with suppress(OSError):  # a file system without locks: the age alone decides there
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_written(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_file(follow_symlinks=False):
+        return False
+    handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 class _HashingWriter(io.RawIOBase):

@@ -9,7 +9,7 @@ from treadle.errors import Unavailable
 from treadle.ids import WorkerId
 from treadle.service.reap import BATCH, end_lease, take_back
 from treadle.service.runtime import Runtime
-from treadle.service.workers import list_workers
+from treadle.service.workers import read_beats
 from treadle.states import Status
 
 logger = logging.getLogger("treadle.duties")
@@ -74,7 +74,7 @@ class Reaper:
 
     async def _sweep(self) -> float:
         asked_at = self._runtime.clock.rising()
-        beats = [(worker.id, worker.beat) for worker in await list_workers(self._runtime)]
+        beats = await read_beats(self._runtime)
         for worker_id, beat in self._watch.look(beats, asked_at, self._runtime.clock.rising()):
             if await end_lease(self._runtime, worker_id, beat):
                 logger.warning("a worker stopped beating: its lease is ended", extra={"worker": worker_id})

@@ -24,6 +24,16 @@ async def end(runtime: Runtime, worker_id: WorkerId) -> None:
     await runtime.store.end_worker(worker_id, None, runtime.clock.now())
 
 
+async def read_beats(runtime: Runtime) -> Sequence[tuple[WorkerId, int]]:
+    """The counter of every live lease, from a store that takes writes at this moment. Raises ``Unavailable``.
+
+    A database that can be read and not written (a full disk, a standby) would show counters that stand still: nobody
+    can beat, and nobody is to be declared dead for it.
+    """
+    await runtime.store.ping()
+    return [(worker.id, worker.beat) for worker in await runtime.store.workers()]
+
+
 async def list_workers(runtime: Runtime) -> Sequence[WorkerRecord]:
     """All live leases."""
     return await runtime.store.workers()
