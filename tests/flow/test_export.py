@@ -100,7 +100,6 @@ def test_nine_mebibytes_export_within_ten_times_their_size(new_stack: NewStack, 
     stack = new_stack()
     server, worker = stack.start("api"), stack.start("worker")
     stack.finish(stack.submit("CSV_EXPORT", {"data": [{"a": 1}]}))
-    idle_kib = {process.pid: status_kib(process, "VmRSS") for process in (server, worker)}
     row_source = airports() if shape == "real rows" else [{"id": 123456, "text": "Zoë", "n": None}]
     row_texts = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in row_source]
     size, texts = 0, list[str]()
@@ -116,5 +115,5 @@ def test_nine_mebibytes_export_within_ten_times_their_size(new_stack: NewStack, 
     assert job["status"] == "completed", job
     assert len(read_back(download(stack, job["id"]))) == len(texts) + 1
     for process in (server, worker):
-        grown_kib = status_kib(process, "VmHWM") - idle_kib[process.pid]
-        assert grown_kib * 1024 < 10 * len(body.encode()), shape
+        peak_kib = status_kib(process, "VmHWM")  # all of the process: interpreter and libraries are half of it
+        assert peak_kib * 1024 < 10 * len(body.encode()), shape
