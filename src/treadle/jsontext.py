@@ -6,6 +6,7 @@ surrogates, no NUL, no number that loses digits, no nesting beyond ``MAX_DEPTH``
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -51,10 +52,29 @@ def _members(pairs: list[tuple[str, Any]]) -> None:
         _refuse("duplicate_member", "an object names the same member twice")
 
 
-# Every hook returns None, so checking 10 MiB keeps no tree of objects: they die as they are seen.
-_CHECKER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
-)
+class _ForeignName(Exception):
+    """A member's name is not ASCII."""
+
+
+def _ascii_members(pairs: list[tuple[str, Any]]) -> None:
+    if not all(name.isascii() for name, _ in pairs):
+        raise _ForeignName
+    _members(pairs)
+
+
+def _checker(members: Callable[[list[tuple[str, Any]]], None]) -> json.JSONDecoder:
+    # Every hook returns None, so checking 10 MiB keeps no tree of objects: they die as they are seen.
+    return json.JSONDecoder(
+        object_pairs_hook=members, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
+    )
+
+
+# One emoji makes four bytes of every character of a text. Read as Latin-1 a body stays as large as it is, and JSON as
+# it is: its own characters are ASCII. Only names must then be compared as bytes, where "é" and "\u00e9" differ.
+_BYTEWISE = _checker(_ascii_members)
+_CHARACTERWISE = _checker(_members)
+_WINDOW_BYTES = 64 * 1024
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
 
 
 def check_strict(body: bytes) -> None:
@@ -65,18 +85,32 @@ def check_strict(body: bytes) -> None:
     ``too_deep``).
     """
     _check_depth(body)
+    _check_utf8(body)
     try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise MalformedJson([Problem("", "malformed_json", "the body is not UTF-8")]) from None
-    try:
-        _CHECKER.decode(text)
+        _BYTEWISE.decode(body.decode("latin-1"))
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
+        where = f"line {error.lineno}, column {_column(body, error.pos)}"
         raise MalformedJson([Problem("", "malformed_json", f"the body is not valid JSON ({where})")]) from None
     except RecursionError:
         _refuse("too_deep", f"nested deeper than {MAX_DEPTH}")
+    except _ForeignName:
+        _CHARACTERWISE.decode(body.decode("utf-8"))
     _check_escapes(body)
+
+
+def _check_utf8(body: bytes) -> None:
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    try:
+        for start in range(0, len(body), _WINDOW_BYTES):
+            decode(body[start : start + _WINDOW_BYTES])
+        decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise MalformedJson([Problem("", "malformed_json", "the body is not UTF-8")]) from None
+
+
+def _column(body: bytes, position: int) -> int:
+    line = body[body.rfind(b"\n", 0, position) + 1 : position]
+    return len(line.translate(None, _CONTINUATIONS)) + 1
 
 
 def _check_depth(body: bytes) -> None:

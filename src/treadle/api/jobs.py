@@ -46,15 +46,15 @@ class Jobs:
 
     async def submit(self, request: Request) -> Response:
         """``POST /jobs``."""
-        body, asked = await self._read(request, read_submission)
-        submitted = await self._submitter.submit([asked], await _client_key(request, body))
+        asked, key = await self._read(request, read_submission)
+        submitted = await self._submitter.submit([asked], key)
         job_id = submitted.ids[0]
         return _submitted({"jobId": job_id}, submitted, {"Location": f"/jobs/{job_id}"})
 
     async def submit_batch(self, request: Request) -> Response:
         """``POST /jobs/batch``."""
-        body, asked = await self._read(request, read_batch)
-        submitted = await self._submitter.submit(asked, await _client_key(request, body), pointer="/jobs")
+        asked, key = await self._read(request, read_batch)
+        submitted = await self._submitter.submit(asked, key, pointer="/jobs")
         return _submitted({"jobIds": submitted.ids}, submitted, {})
 
     async def get(self, request: Request) -> Response:
@@ -74,10 +74,12 @@ class Jobs:
         job_id = await bodiless(request)
         return cancelled(job_id, await operate.cancel(self._runtime, job_id))
 
-    async def _read(self, request: Request, read: Callable[[bytes], Asked]) -> tuple[bytes, Asked]:
+    async def _read(self, request: Request, read: Callable[[bytes], Asked]) -> tuple[Asked, ClientKey | None]:
+        """What is asked for, and under which key; the body itself is gone when it is stored."""
         Query(request).check()
         body = await read_json(request, self._max_body_bytes)
-        return body, await beside_loop(len(body), read, body)
+        asked = await beside_loop(len(body), read, body)
+        return asked, await _client_key(request, body)
 
     async def _wait(self, request: Request, job_id: JobId, seconds: float) -> None:
         if (await browse.get(self._runtime, job_id)).status in FINAL:
