@@ -6,8 +6,8 @@ import ctypes
 
 _M_MMAP_THRESHOLD = -3  # glibc's malloc.h
 _LARGE_BYTES = 128 * 1024
-"""glibc's own first value. Left alone it rises to the size of the largest buffer that was ever freed (up to 32 MiB), and
-what is smaller then stays with the process: two bodies of ten megabytes, and forty are never returned."""
+"""glibc's own first value. Left alone it rises to the size of the largest buffer that was ever freed (up to 32 MiB),
+and smaller ones then come from heaps that seldom shrink: every thread that held a large body keeps as much."""
 
 
 def return_large_buffers() -> None:

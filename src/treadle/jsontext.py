@@ -143,7 +143,7 @@ def _check_escapes(body: bytes) -> None:
         _refuse("lone_surrogate", "a string holds half of a surrogate pair")
 
 
-def canonical(body: bytes) -> bytes:
+def canonical(body: bytes | memoryview) -> bytes:
     """``body`` (already strict) with members sorted and white space gone: equal for equal documents."""
     return msgspec.json.encode(msgspec.json.decode(body), order="sorted")
 

@@ -158,4 +158,4 @@ async def test_a_large_body_is_read_beside_the_loop(api: Api, monkeypatch: pytes
     assert (await api.client.post("/jobs", json=small)).status_code == 201
     assert ran == []
     assert (await api.client.post("/jobs", json=large, headers=key)).status_code == 201
-    assert {"read_submission", "canonical"} <= set(ran)
+    assert {"read_submission", "fingerprint"} <= set(ran)

@@ -14,8 +14,8 @@ from treadle.api.body import beside_loop, ignore_body, read_json, until_disconne
 from treadle.api.query import Query
 from treadle.api.request import Request
 from treadle.errors import InvalidInput, NotFound, Problem
+from treadle.fingerprint import fingerprint
 from treadle.ids import JobId, parse_job_id
-from treadle.jsontext import canonical
 from treadle.service import browse, operate
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
@@ -135,4 +135,4 @@ async def _client_key(request: Request, body: bytes) -> ClientKey | None:
     if not _KEY.fullmatch(field):
         words = f"Idempotency-Key: expected 1 to {MAX_KEY_LENGTH} printable ASCII characters"
         raise InvalidInput([Problem("", "idempotency_key", words)])
-    return ClientKey(request.client, field.decode("ascii"), await beside_loop(len(body), canonical, body))
+    return ClientKey(request.client, field.decode("ascii"), await beside_loop(len(body), fingerprint, body))
