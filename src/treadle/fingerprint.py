@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
-from treadle.jsontext import canonical
+from treadle.jsontext import canonical, elements
 
 PIECE_BYTES = 64 * 1024
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_BETWEEN = re.compile(r"[ \t\n\r,]*")
-
-
-def _forget(_: list[tuple[str, Any]]) -> None:
-    pass
-
-
-_MEASURE = json.JSONDecoder(object_pairs_hook=_forget).raw_decode
 
 
 def fingerprint(body: bytes) -> bytes:
@@ -55,21 +44,12 @@ def _object_pieces(value: memoryview) -> Iterator[bytes]:
 
 
 def _array_pieces(value: memoryview) -> Iterator[bytes]:
-    text = str(value, "latin-1")  # a character a byte, so that positions are those of the bytes
-    position = start = _after(text, 1)
-    if text[position] not in "[{":  # single values: a list of them is smaller than a walk over them is slow
-        yield canonical(value)
-        return
     before = b"["
-    while text[position] != "]":
-        _, end = _MEASURE(text, position)
-        position = _after(text, end)
-        if end - start > PIECE_BYTES or text[position] == "]":
-            yield before + canonical(b"[" + value[start:end] + b"]")[1:-1]
-            before, start = b",", position
-    yield b"]"
-
-
-def _after(text: str, position: int) -> int:
-    between = _BETWEEN.match(text, position)
-    return between.end() if between is not None else position
+    for element in elements(value):
+        if before == b"[" and element[0] not in b"[{":
+            yield canonical(value)  # a list of single values takes less than a walk over them
+            return
+        yield before
+        yield from canonical_pieces(element)
+        before = b","
+    yield b"[]" if before == b"[" else b"]"

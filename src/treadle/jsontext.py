@@ -10,7 +10,7 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import msgspec
@@ -25,6 +25,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 # and a backtracking point a character takes a hundred bytes of memory for each.
 _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _ESCAPES = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_WIDE_ESCAPE = re.compile(rb"\\u(?!00[0-7])")
 _RISKY_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89abAB])|\\u[dD][c-fC-F]")
 
 
@@ -52,27 +53,12 @@ def _members(pairs: list[tuple[str, Any]]) -> None:
         _refuse("duplicate_member", "an object names the same member twice")
 
 
-class _ForeignName(Exception):
-    """A member's name is not ASCII."""
-
-
-def _ascii_members(pairs: list[tuple[str, Any]]) -> None:
-    if not all(name.isascii() for name, _ in pairs):
-        raise _ForeignName
-    _members(pairs)
-
-
-def _checker(members: Callable[[list[tuple[str, Any]]], None]) -> json.JSONDecoder:
-    # Every hook returns None, so checking 10 MiB keeps no tree of objects: they die as they are seen.
-    return json.JSONDecoder(
-        object_pairs_hook=members, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
-    )
-
-
-# One emoji makes four bytes of every character of a text. Read as Latin-1 a body stays as large as it is, and JSON as
-# it is: its own characters are ASCII. Only names must then be compared as bytes, where "é" and "\u00e9" differ.
-_BYTEWISE = _checker(_ascii_members)
-_CHARACTERWISE = _checker(_members)
+# Every hook returns None, so checking 10 MiB keeps no tree of objects: they die as they are seen.
+_CHECKER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
+)
+_MEASURE = json.JSONDecoder(object_pairs_hook=lambda _: None)
+_BETWEEN = re.compile(r"[ \t\n\r,]*")
 _WINDOW_BYTES = 64 * 1024
 _CONTINUATIONS = bytes(range(0x80, 0xC0))
 
@@ -86,15 +72,15 @@ def check_strict(body: bytes) -> None:
     """
     _check_depth(body)
     _check_utf8(body)
+    encoding = _encoding_to_check_in(body)
     try:
-        _BYTEWISE.decode(body.decode("latin-1"))
+        _CHECKER.decode(body.decode(encoding))
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {_column(body, error.pos)}"
+        column = error.colno if encoding == "utf-8" else _column(body, error.pos)
+        where = f"line {error.lineno}, column {column}"
         raise MalformedJson([Problem("", "malformed_json", f"the body is not valid JSON ({where})")]) from None
     except RecursionError:
         _refuse("too_deep", f"nested deeper than {MAX_DEPTH}")
-    except _ForeignName:
-        _CHARACTERWISE.decode(body.decode("utf-8"))
     _check_escapes(body)
 
 
@@ -106,6 +92,16 @@ def _check_utf8(body: bytes) -> None:
         decode(b"", final=True)
     except UnicodeDecodeError:
         raise MalformedJson([Problem("", "malformed_json", "the body is not UTF-8")]) from None
+
+
+def _encoding_to_check_in(body: bytes) -> str:
+    """Latin-1 wherever no name can come out as another: a text of it has a byte for every byte of the body.
+
+    As UTF-8 one emoji makes four bytes of every character. JSON's own characters are ASCII, so it means the same in
+    both; but "é" as it is and as an escape are one name only in UTF-8, and a body may hold both.
+    """
+    is_mixed = not body.isascii() and _WIDE_ESCAPE.search(body) is not None
+    return "utf-8" if is_mixed else "latin-1"
 
 
 def _column(body: bytes, position: int) -> int:
@@ -141,6 +137,21 @@ def _check_escapes(body: bytes) -> None:
         high_end = match.end() if 0xD800 <= code <= 0xDBFF else -1
     if high_end >= 0:
         _refuse("lone_surrogate", "a string holds half of a surrogate pair")
+
+
+def elements(array: memoryview) -> Iterator[memoryview]:
+    """The elements of a strict JSON array one by one: a list of all would take seventy bytes for each."""
+    text = str(array, "latin-1")  # a character a byte, so that positions are those of the bytes
+    start = _after(text, 1)
+    while text[start] != "]":
+        _, end = _MEASURE.raw_decode(text, start)
+        yield array[start:end]
+        start = _after(text, end)
+
+
+def _after(text: str, position: int) -> int:
+    between = _BETWEEN.match(text, position)
+    return between.end() if between is not None else position
 
 
 def canonical(body: bytes | memoryview) -> bytes:

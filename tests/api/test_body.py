@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.api.asgi import GONE, HOST, JSON, call, piece
 from tests.api.conftest import Api, NewApi
 from treadle.api import body as bodies
 from treadle.api import front
+from treadle.testing import FaultyStore
 
 GOOD = json.dumps({"type": "GREET", "payload": {"name": "Ada"}}).encode()
 SMALL = {"TREADLE_MAX_BODY_BYTES": "1024"}
@@ -159,3 +161,21 @@ async def test_a_large_body_is_read_beside_the_loop(api: Api, monkeypatch: pytes
     assert ran == []
     assert (await api.client.post("/jobs", json=large, headers=key)).status_code == 201
     assert {"read_submission", "fingerprint"} <= set(ran)
+
+
+async def test_a_body_is_there_once_while_it_is_stored(api: Api) -> None:
+    size, part = 4_000_000, 50_000
+    store = FaultyStore(api.runtime.store)
+    api.runtime.store = store
+    gate = store.hold("insert")
+    start, end = b'{"type":"GREET","payload":{"name":"', b'"}}'
+    tracemalloc.start()
+    try:
+        pieces = (piece(data, more=data != end) for data in (start, *(b"x" * part for _ in range(size // part)), end))
+        asking = asyncio.create_task(call(api.app, "POST", "/jobs", pieces))
+        await gate.reached.wait()
+        assert tracemalloc.get_traced_memory()[0] < 1.5 * size
+    finally:
+        tracemalloc.stop()
+    gate.open()
+    assert (await asking).status == 201
