@@ -17,7 +17,7 @@ from treadle.jsontext import check_strict, elements
 
 EMOJI = "😀".encode()
 ROW = b'{"id":1,"Gr\xc3\xb6\xc3\x9fe":"some text","note":null}'
-ROWS = b'{"payload":{"data":[' + b",".join([b'{"note":"' + EMOJI + b'"}'] + [ROW] * 40_000) + b"]}}"
+ROWS = b'{"payload":{"data":[' + b",".join([b'{"note":"' + EMOJI + b'"}'] + [ROW] * 8_000) + b"]}}"
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
