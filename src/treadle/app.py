@@ -14,8 +14,9 @@ import msgspec
 from treadle.assemble import load_apps, open_runtime, registry_of
 from treadle.environment import read_environment
 from treadle.errors import InvalidInput, Problem, Unstorable
+from treadle.fingerprint import fingerprint
 from treadle.jobtype import Registry
-from treadle.jsontext import canonical, to_storable
+from treadle.jsontext import to_storable
 from treadle.service.submit import ClientKey, Submitted, Submitter
 from treadle.settings import parse_settings
 from treadle.wire import read_submission, time_text
@@ -69,7 +70,7 @@ class Treadle(Registry):
         # Through the same reader as HTTP: one set of rules, one set of messages.
         body = msgspec.json.encode({name: value for name, value in members.items() if value is not None})
         request = read_submission(body)
-        key = None if idempotency_key is None else ClientKey("python", idempotency_key, canonical(body))
+        key = None if idempotency_key is None else ClientKey("python", idempotency_key, fingerprint(body))
         door = await self._opened()
         submitted: Submitted = await _on(door.loop, door.submitter.submit([request], key))
         return submitted.ids[0]

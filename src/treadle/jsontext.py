@@ -6,10 +6,11 @@ surrogates, no NUL, no number that loses digits, no nesting beyond ``MAX_DEPTH``
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import msgspec
@@ -24,6 +25,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 # and a backtracking point a character takes a hundred bytes of memory for each.
 _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _ESCAPES = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_WIDE_ESCAPE = re.compile(rb"\\u(?!00[0-7])")
 _RISKY_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89abAB])|\\u[dD][c-fC-F]")
 
 
@@ -55,6 +57,10 @@ def _members(pairs: list[tuple[str, Any]]) -> None:
 _CHECKER = json.JSONDecoder(
     object_pairs_hook=_members, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
 )
+_MEASURE = json.JSONDecoder(object_pairs_hook=lambda _: None)
+_BETWEEN = re.compile(r"[ \t\n\r,]*")
+_WINDOW_BYTES = 64 * 1024
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
 
 
 def check_strict(body: bytes) -> None:
@@ -65,18 +71,42 @@ def check_strict(body: bytes) -> None:
     ``too_deep``).
     """
     _check_depth(body)
+    _check_utf8(body)
+    encoding = _encoding_to_check_in(body)
     try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise MalformedJson([Problem("", "malformed_json", "the body is not UTF-8")]) from None
-    try:
-        _CHECKER.decode(text)
+        _CHECKER.decode(body.decode(encoding))
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
+        column = error.colno if encoding == "utf-8" else _column(body, error.pos)
+        where = f"line {error.lineno}, column {column}"
         raise MalformedJson([Problem("", "malformed_json", f"the body is not valid JSON ({where})")]) from None
     except RecursionError:
         _refuse("too_deep", f"nested deeper than {MAX_DEPTH}")
     _check_escapes(body)
+
+
+def _check_utf8(body: bytes) -> None:
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    try:
+        # A character cut off at the very end is no JSON either way.
+        for start in range(0, len(body), _WINDOW_BYTES):
+            decode(body[start : start + _WINDOW_BYTES])
+    except UnicodeDecodeError:
+        raise MalformedJson([Problem("", "malformed_json", "the body is not UTF-8")]) from None
+
+
+def _encoding_to_check_in(body: bytes) -> str:
+    """Latin-1 wherever no name can come out as another: a text of it has a byte for every byte of the body.
+
+    As UTF-8 one emoji makes four bytes of every character. JSON's own characters are ASCII, so it means the same in
+    both; but "é" as it is and as an escape are one name only in UTF-8, and a body may hold both.
+    """
+    is_mixed = not body.isascii() and _WIDE_ESCAPE.search(body) is not None
+    return "utf-8" if is_mixed else "latin-1"
+
+
+def _column(body: bytes, position: int) -> int:
+    line = body[body.rfind(b"\n", 0, position) + 1 : position]
+    return len(line.translate(None, _CONTINUATIONS)) + 1
 
 
 def _check_depth(body: bytes) -> None:
@@ -109,7 +139,22 @@ def _check_escapes(body: bytes) -> None:
         _refuse("lone_surrogate", "a string holds half of a surrogate pair")
 
 
-def canonical(body: bytes) -> bytes:
+def elements(array: memoryview) -> Iterator[memoryview]:
+    """The elements of a strict JSON array one by one: a list of all would take seventy bytes for each."""
+    text = str(array, "latin-1")  # a character a byte, so that positions are those of the bytes
+    start = _after(text, 1)
+    while text[start] != "]":
+        _, end = _MEASURE.raw_decode(text, start)
+        yield array[start:end]
+        start = _after(text, end)
+
+
+def _after(text: str, position: int) -> int:
+    between = _BETWEEN.match(text, position)
+    return between.end() if between is not None else position
+
+
+def canonical(body: bytes | memoryview) -> bytes:
     """``body`` (already strict) with members sorted and white space gone: equal for equal documents."""
     return msgspec.json.encode(msgspec.json.decode(body), order="sorted")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from treadle.allocator import return_large_buffers
 from treadle.api.app import create_app
 from treadle.app import Treadle
 from treadle.assemble import VERSION, load_apps, open_runtime, registry_of
@@ -62,6 +63,7 @@ class _HttpServer(uvicorn.Server):
 
 async def run(settings: Settings, rooms: Rooms, started: Callable[[Started], None]) -> int:
     """Run until a signal; the exit code. Raises ``SettingsError``, ``StoreRefused``, ``Unavailable`` at start."""
+    return_large_buffers()
     arm(settings.failpoints)
     stopping = asyncio.Event()
     _on_signals(stopping)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
 
 from treadle.errors import InvalidInput, Problem
 from treadle.job import MAX_TIMEOUT_SECONDS, MAX_TYPE_LENGTH, JobRequest, StoredJob
-from treadle.jsontext import check_strict
+from treadle.jsontext import check_strict, elements
 from treadle.queue import PRIORITY_BY_LABEL, QUEUE_NAME_RULE, is_queue_name
 from treadle.retry import MAX_ATTEMPTS_LIMIT
-from treadle.schema import pointer
+from treadle.schema import MAX_REPORTED_PROBLEMS, pointer
 
 MAX_BATCH_JOBS = 10_000
 MAX_DELAY_SECONDS = 366 * 86_400
@@ -34,8 +35,6 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True):
 
 _PLAIN = msgspec.json.Decoder(_Plain)
 _RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_BATCH = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_submission(body: bytes) -> JobRequest:
@@ -48,38 +47,43 @@ def read_batch(body: bytes) -> list[JobRequest]:
     """The body of ``POST /jobs/batch``: ``{"jobs": [...]}``, 1 to 10,000 of them. Raises ``InvalidInput``."""
     check_strict(body)
     try:
-        members = _BATCH.decode(body)
+        members = _RAW_MEMBERS.decode(body)
     except msgspec.ValidationError:
         raise InvalidInput([Problem("", "type", "expected an object with the member jobs")]) from None
-    problems = [Problem(pointer(name), "unknown_field", "no such member") for name in members if name != "jobs"]
-    jobs: list[msgspec.Raw] = []
+    problems = _unknown(members, {"jobs"})
+    jobs: list[memoryview] = []
     if "jobs" not in members:
         problems.append(Problem("/jobs", "required", "this member is required"))
+    elif not _begins(members["jobs"], b"["):
+        problems.append(Problem("/jobs", "type", "expected an array of jobs"))
     else:
-        try:
-            jobs = _RAW_LIST.decode(members["jobs"])
-        except msgspec.ValidationError:
-            problems.append(Problem("/jobs", "type", "expected an array of jobs"))
-        else:
-            if not 1 <= len(jobs) <= MAX_BATCH_JOBS:
-                problems.append(Problem("/jobs", "length", f"expected 1 to {MAX_BATCH_JOBS} jobs"))
+        jobs = list(islice(elements(memoryview(members["jobs"])), MAX_BATCH_JOBS + 1))
+        if not 1 <= len(jobs) <= MAX_BATCH_JOBS:
+            problems.append(Problem("/jobs", "length", f"expected 1 to {MAX_BATCH_JOBS} jobs"))
     if problems:
         raise InvalidInput(problems)
     return [_read_job(job) for job in jobs]
 
 
-def _read_job(text: bytes | msgspec.Raw) -> JobRequest:
+def _read_job(text: bytes | memoryview) -> JobRequest:
     try:
         plain = _PLAIN.decode(text)
     except msgspec.ValidationError:
         return _read_carefully(text)
-    if not _is_object(plain.payload) or not 0 < len(plain.type) <= MAX_TYPE_LENGTH:
+    if not _begins(plain.payload, b"{") or not 0 < len(plain.type) <= MAX_TYPE_LENGTH:
         return _read_carefully(text)
     return JobRequest(type=plain.type, payload=bytes(plain.payload), priority=PRIORITY_BY_LABEL[plain.priority])
 
 
-def _is_object(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"{"
+def _begins(raw: msgspec.Raw, first: bytes) -> bool:
+    return bytes(memoryview(raw)[:1]) == first
+
+
+def _unknown(members: Iterable[str], known: Collection[str]) -> list[Problem]:
+    unknown = (name for name in members if name not in known)
+    return [
+        Problem(pointer(name), "unknown_field", "no such member") for name in islice(unknown, MAX_REPORTED_PROBLEMS)
+    ]
 
 
 class _Reader:
@@ -116,15 +120,13 @@ class _Reader:
         return value
 
 
-def _read_carefully(text: bytes | msgspec.Raw) -> JobRequest:
+def _read_carefully(text: bytes | memoryview) -> JobRequest:
     try:
         members = _RAW_MEMBERS.decode(text)
     except msgspec.ValidationError:
         return JobRequest(problems=(Problem("", "type", "expected an object with the members type and payload"),))
     read = _Reader(members)
-    for name in members:
-        if name not in _MEMBERS:
-            read.refuse(name, "unknown_field", "no such member")
+    read.problems += _unknown(members, _MEMBERS)
     for name in ("type", "payload"):
         if name not in members:
             read.refuse(name, "required", "this member is required")
@@ -133,7 +135,7 @@ def _read_carefully(text: bytes | msgspec.Raw) -> JobRequest:
         read.refuse("type", "length", f"expected 1 to {MAX_TYPE_LENGTH} characters")
         type_name = None
     payload = members.get("payload")
-    if payload is not None and not _is_object(payload):
+    if payload is not None and not _begins(payload, b"{"):
         read.refuse("payload", "type", "expected an object")
         payload = None
     priority = read.text("priority")

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from starlette.types import ASGIApp
 
 from treadle.api.app import Door, create_app, doors
 from treadle.jobtype import Registry
@@ -44,6 +45,8 @@ class Api:
     client: httpx.AsyncClient
     runtime: Runtime
     doors: tuple[Door, ...]
+    app: ASGIApp
+    watcher: Watcher
 
     async def submit(self, **members: Any) -> str:
         answer = await self.client.post("/jobs", json={"type": "GREET", "payload": {"name": "Ada"}, **members})
@@ -61,9 +64,9 @@ NewApi = Callable[..., Any]
 async def open_api(folder: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[Api]:
     async with open_test_runtime(registry(), settings, folder=folder, has_worker=False) as runtime:
         submitter, watcher = Submitter(runtime), Watcher(runtime)
-        transport = httpx.ASGITransport(create_app(runtime, submitter, watcher))
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:3000") as client:
-            yield Api(client, runtime, doors(runtime, submitter, watcher))
+        app = create_app(runtime, submitter, watcher)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:3000") as client:
+            yield Api(client, runtime, tuple(doors(runtime, submitter, watcher)), app, watcher)
         await watcher.aclose()
         await submitter.aclose()
 

@@ -115,6 +115,12 @@ async def test_every_problem_of_a_job_is_named_and_no_value_repeated(
     assert await api.rows() == 0
 
 
+async def test_of_many_unknown_members_the_first_are_named_and_the_rest_of_the_problems_too(api: Api) -> None:
+    answer = await api.client.post("/jobs", json={f"x{n}": 1 for n in range(1000)})
+    codes = [error["code"] for error in answer.json()["errors"]]
+    assert (answer.status_code, codes) == (400, ["unknown_field"] * 20 + ["required"] * 2)
+
+
 @pytest.mark.parametrize(
     "content_type", ["", "text/plain", "application/problem+json", "application/json; charset=latin-1"]
 )

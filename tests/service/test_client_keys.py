@@ -8,6 +8,7 @@ import pytest
 
 from tests.service.conftest import Office
 from treadle.errors import KeyInFlight, KeyReused, Unavailable
+from treadle.fingerprint import fingerprint
 from treadle.job import JobRequest
 from treadle.service.submit import ClientKey
 
@@ -15,7 +16,7 @@ ANY = JobRequest(type="ANY", payload=b"{}")
 
 
 def a_key(body: bytes = b"{}", scope: str = "me") -> ClientKey:
-    return ClientKey(scope, "k1", body)
+    return ClientKey(scope, "k1", fingerprint(body))
 
 
 async def test_the_same_key_and_body_give_the_same_job(office: Office) -> None:

@@ -1,1 +1,1 @@
-"""The HTTP room: routes, guards, bodies and problems; reaches the store through the verbs only."""
+"""The HTTP room: one route table, one noun a module. Reaches jobs through ``service`` alone."""

@@ -1,4 +1,4 @@
-"""Who may pass: API keys, the admin login, and refusal of cross-site writes. Every route names its guard."""
+"""Who may come in: API keys, the admin login, and no request that another site's page made a browser send."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections import OrderedDict
-from collections.abc import Callable
-from enum import Enum
+import os
+from enum import StrEnum
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
-
-from treadle.api.problems import BAD_REQUEST, CSRF, TOO_MANY_REQUESTS, UNAUTHORIZED, HttpProblem
+from treadle.api.problems import CSRF, UNAUTHORIZED, Refused
+from treadle.api.request import Request
+from treadle.api.throttle import Throttle
 from treadle.settings import Settings
 
-MAX_WRONG_TRIES = 10
-WINDOW_SECONDS = 60.0
-MAX_REMEMBERED_ADDRESSES = 10_000
-ANONYMOUS = "anonymous"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+_BASIC = {"WWW-Authenticate": 'Basic realm="treadle", charset="UTF-8"'}
+_BEARER = {"WWW-Authenticate": "Bearer"}
+_SCOPE_LENGTH = 12
 
 
-class Guard(Enum):
-    """What a route asks of a request."""
+class Guard(StrEnum):
+    """What a route asks for; every route of the table names one."""
 
     PUBLIC = "public"
     KEY = "key"
@@ -32,101 +30,88 @@ class Guard(Enum):
 
 
 class Guards:
-    """Checks requests against what the settings ask."""
+    """Holds hashes only, so that the lengths of secrets do not show in how long a comparison takes."""
 
-    def __init__(self, settings: Settings, rising: Callable[[], float]) -> None:
-        self._keys = [_digest(key) for key in settings.api_keys]
+    def __init__(self, settings: Settings, throttle: Throttle) -> None:
+        self._keys = tuple(_hash(key.encode()) for key in settings.api_keys)
         self._login: tuple[bytes, bytes] | None = None
         if settings.admin_user is not None and settings.admin_pass is not None:
-            self._login = _digest(settings.admin_user), _digest(settings.admin_pass)
-        self._throttle = _Throttle(rising)
+            self._login = (_hash(os.fsencode(settings.admin_user)), _hash(os.fsencode(settings.admin_pass)))
+        self._throttle = throttle
 
-    def check(self, guard: Guard, request: Request) -> str:
-        """The scope of the caller's idempotency keys. Raises ``HttpProblem`` 400, 401, 403, 429."""
-        if guard is Guard.PUBLIC:
-            return ANONYMOUS
-        if len(request.headers.getlist("authorization")) > 1:
-            raise HttpProblem(BAD_REQUEST, "send one Authorization header")
+    def admit(self, guard: Guard, request: Request) -> None:
+        """Return where ``request`` may pass ``guard``. Raises ``Refused`` (400, 401, 403, 429)."""
         if guard is Guard.KEY:
-            return self._check_key(request)
-        if self._login is not None:
-            self._check_login(request, self._login)
-        if request.method not in _SAFE_METHODS:
-            _refuse_cross_site(request)
-        return ANONYMOUS
+            self._admit_key(request)
+        elif guard is Guard.ADMIN:
+            if request.method not in _SAFE_METHODS:
+                _refuse_other_sites(request)
+            self._admit_admin(request)
 
-    def _check_key(self, request: Request) -> str:
+    def _admit_key(self, request: Request) -> None:
+        authorization = request.field(b"authorization")
         if not self._keys:
-            return ANONYMOUS
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        given = _digest(key.strip())
-        # All keys are compared, so that the time does not tell which one was near.
-        matches = [known for known in self._keys if hmac.compare_digest(known, given)]
-        if scheme.lower() != "bearer" or not matches:
-            raise HttpProblem(
-                UNAUTHORIZED, "send Authorization: Bearer KEY with a key of this server", {"WWW-Authenticate": "Bearer"}
-            )
-        return matches[0].hex()[:12]
+            return
+        shown = _hash(_credentials(authorization, b"bearer") or b"")
+        # Every key is looked at, whichever fits: time tells nothing about which.
+        matches = [hmac.compare_digest(shown, key) for key in self._keys]
+        if not any(matches):
+            raise Refused(UNAUTHORIZED, "an API key is needed, as Authorization: Bearer KEY", _BEARER)
+        request.client = shown.hex()[:_SCOPE_LENGTH]
 
-    def _check_login(self, request: Request, login: tuple[bytes, bytes]) -> None:
-        address = request.client.host if request.client is not None else ""
-        self._throttle.check(address)
-        user, password = _basic(request.headers.get("authorization", ""))
-        # Both are always compared, as digests: neither time nor length tells which one was wrong.
-        right = hmac.compare_digest(login[0], _digest(user)) & hmac.compare_digest(login[1], _digest(password))
-        if not right:
-            if "authorization" in request.headers:
-                self._throttle.count_wrong(address)
-            challenge = {"WWW-Authenticate": 'Basic realm="treadle", charset="UTF-8"'}
-            raise HttpProblem(UNAUTHORIZED, "log in with ADMIN_USER and ADMIN_PASS", challenge)
-
-
-class _Throttle:
-    """Counts wrong passwords by address in a sliding window; bounded, the address longest unseen is forgotten."""
-
-    def __init__(self, rising: Callable[[], float]) -> None:
-        self._rising = rising
-        self._wrong: OrderedDict[str, list[float]] = OrderedDict()
-
-    def check(self, address: str) -> None:
-        since = self._rising() - WINDOW_SECONDS
-        recent = [at for at in self._wrong.get(address, ()) if at > since]
-        if len(recent) >= MAX_WRONG_TRIES:
-            wait = {"Retry-After": str(max(1, round(recent[0] - since)))}
-            raise HttpProblem(TOO_MANY_REQUESTS, "too many wrong passwords from this address", wait)
-
-    def count_wrong(self, address: str) -> None:
-        since = self._rising() - WINDOW_SECONDS
-        recent = [at for at in self._wrong.pop(address, ()) if at > since]
-        self._wrong[address] = [*recent, self._rising()][-MAX_WRONG_TRIES:]
-        while len(self._wrong) > MAX_REMEMBERED_ADDRESSES:
-            self._wrong.popitem(last=False)
+    def _admit_admin(self, request: Request) -> None:
+        authorization = request.field(b"authorization")
+        if self._login is None:
+            return
+        self._throttle.check(request.address)
+        credentials = _credentials(authorization, b"basic")
+        if credentials is not None:
+            user, password = _user_and_password(credentials)
+            is_user = hmac.compare_digest(_hash(user), self._login[0])
+            is_password = hmac.compare_digest(_hash(password), self._login[1])
+            if is_user & is_password:
+                return
+            self._throttle.wrong(request.address)
+        raise Refused(UNAUTHORIZED, "the admin login is needed, as HTTP Basic", _BASIC)
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+def _hash(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()
 
 
-def _basic(header: str) -> tuple[str, str]:
-    """User and password; empty where the header holds none (RFC 7617: the first colon divides)."""
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
+def _credentials(authorization: bytes | None, scheme: bytes) -> bytes | None:
+    """What follows the scheme, where it is this one; schemes know no case (RFC 9110 section 11.1)."""
+    name, _, rest = (authorization or b"").partition(b" ")
+    return rest.strip() if name.lower() == scheme else None
+
+
+def _user_and_password(credentials: bytes) -> tuple[bytes, bytes]:
     try:
-        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return "", ""
-    user, _, password = text.partition(":")
+        decoded = base64.b64decode(credentials, validate=True)
+    except binascii.Error:
+        decoded = b""
+    user, _, password = decoded.partition(b":")  # a password may hold colons, a user name may not (RFC 7617)
     return user, password
 
 
-def _refuse_cross_site(request: Request) -> None:
-    """Basic credentials are sent by browsers on their own, so other sites' pages must not write (Go 1.25's rule)."""
-    site = request.headers.get("sec-fetch-site")
+def _refuse_other_sites(request: Request) -> None:
+    """The browser's word, else the origin it names; with neither it is no browser. Go 1.25's CrossOriginProtection.
+
+    Needed because a browser adds Basic credentials to whatever page asks for the request.
+    """
+    site = request.field(b"sec-fetch-site")
     if site is not None:
-        if site not in {"same-origin", "none"}:
-            raise HttpProblem(CSRF, "this request comes from another site")
-        return
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
-        raise HttpProblem(CSRF, "this request comes from another origin")
+        is_own = site in (b"same-origin", b"none")
+    else:
+        origin = request.field(b"origin")
+        is_own = origin is None or _netloc(origin) == (request.field(b"host") or b"").lower()
+    if not is_own:
+        raise Refused(CSRF, "changes are taken from this server's own pages and from programs, not from other sites")
+
+
+def _netloc(origin: bytes) -> bytes | None:
+    """``None``, which equals no host, for ``null`` and for what is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None

@@ -1,116 +1,138 @@
-"""``/jobs``: submit, read, wait, cancel."""
+"""Jobs over HTTP: submit one or many, read one, wait for one, cancel one."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
-from treadle.api.body import ignore_body, read_json_body
-from treadle.api.query import number, read_query
+from treadle.api.body import beside_loop, ignore_body, read_json, until_disconnected
+from treadle.api.query import Query
+from treadle.api.request import Request
 from treadle.errors import InvalidInput, NotFound, Problem
+from treadle.fingerprint import fingerprint
 from treadle.ids import JobId, parse_job_id
-from treadle.jsontext import canonical
 from treadle.service import browse, operate
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
-from treadle.service.submit import LARGE_BYTES, ClientKey, Submitter
+from treadle.service.submit import ClientKey, Submitted, Submitter
 from treadle.states import FINAL, Status
 from treadle.wire import job_members, read_batch, read_submission
 
-MAX_WAIT_SECONDS = 60
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-Answer = TypeVar("Answer")
+Asked = TypeVar("Asked")
+
+JSON = "application/json"
+MAX_WAIT_SECONDS = 60.0
+MAX_KEY_LENGTH = 255
+
+_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+# draft-ietf-httpapi-idempotency-key-header sends a structured-field string (RFC 8941 section 3.3.3), most clients
+# plain text: both mean what is between the quotes.
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\["\\])*)"')
 
 
-class JobRoutes:
-    """The endpoints under ``/jobs``."""
+class Jobs:
+    """The endpoints of ``/jobs``."""
 
     def __init__(self, runtime: Runtime, submitter: Submitter, watcher: Watcher) -> None:
         self._runtime = runtime
         self._submitter = submitter
         self._watcher = watcher
+        self._max_body_bytes = runtime.settings.max_body_bytes
 
-    async def submit(self, request: Request, scope: str) -> Response:
+    async def submit(self, request: Request) -> Response:
         """``POST /jobs``."""
-        read_query(request, ())
-        body = await read_json_body(request, self._runtime.settings.max_body_bytes)
-        read = await _beside_loop(read_submission, body)
-        submitted = await self._submitter.submit([read], await _client_key(request, scope, body))
+        asked, key = await self._read(request, read_submission)
+        submitted = await self._submitter.submit([asked], key)
         job_id = submitted.ids[0]
-        return _created(b'{"jobId":"%s"}' % job_id.encode(), submitted.replayed, {"Location": f"/jobs/{job_id}"})
+        return _submitted({"jobId": job_id}, submitted, {"Location": f"/jobs/{job_id}"})
 
-    async def submit_batch(self, request: Request, scope: str) -> Response:
+    async def submit_batch(self, request: Request) -> Response:
         """``POST /jobs/batch``."""
-        read_query(request, ())
-        body = await read_json_body(request, self._runtime.settings.max_body_bytes)
-        read = await _beside_loop(read_batch, body)
-        key = await _client_key(request, scope, body)
-        submitted = await self._submitter.submit(read, key, pointer="/jobs")
-        return _created(msgspec.json.encode({"jobIds": submitted.ids}), submitted.replayed, {})
+        asked, key = await self._read(request, read_batch)
+        submitted = await self._submitter.submit(asked, key, pointer="/jobs")
+        return _submitted({"jobIds": submitted.ids}, submitted, {})
 
-    async def get(self, request: Request, scope: str) -> Response:
+    async def get(self, request: Request) -> Response:
         """``GET /jobs/{id}``."""
-        query = read_query(request, ("include", "wait"))
-        if query.get("include", "payload") != "payload":
-            raise InvalidInput([Problem("/include", "one_of", "expected payload")])
-        wait_seconds = number("wait", query["wait"], 0, MAX_WAIT_SECONDS) if "wait" in query else 0.0
         job_id = job_id_of(request)
-        job = await browse.get(self._runtime, job_id, payload="include" in query)
-        if wait_seconds > 0 and job.status not in FINAL:
-            await self._watcher.wait_final(job_id, wait_seconds)
-            job = await browse.get(self._runtime, job_id, payload="include" in query)
+        query = Query(request, ("include", "wait"))
+        with_payload = query.one_of("include", ("payload",)) is not None
+        wait_seconds = query.seconds("wait", MAX_WAIT_SECONDS)
+        query.check()
+        if wait_seconds > 0:
+            await self._wait(request, job_id, wait_seconds)
+        job = await browse.get(self._runtime, job_id, payload=with_payload)
         return json_response(job_members(job))
 
-    async def cancel(self, request: Request, scope: str) -> Response:
-        """``POST /jobs/{id}/cancel``."""
-        read_query(request, ())
-        await ignore_body(request)
-        job_id = job_id_of(request)
-        status = await operate.cancel(self._runtime, job_id)
-        code = 200 if status is Status.CANCELLED else 202
-        return json_response({"jobId": job_id, "status": status, "cancelRequested": code == 202}, code)
+    async def cancel(self, request: Request) -> Response:
+        """``POST /jobs/{id}/cancel``: 202 where the job runs and was asked to stop."""
+        job_id = await bodiless(request)
+        return cancelled(job_id, await operate.cancel(self._runtime, job_id))
+
+    async def _read(self, request: Request, read: Callable[[bytes], Asked]) -> tuple[Asked, ClientKey | None]:
+        """What is asked for, and under which key; the body itself is gone when it is stored."""
+        Query(request).check()
+        body = await read_json(request, self._max_body_bytes)
+        asked = await beside_loop(len(body), read, body)
+        return asked, await _client_key(request, body)
+
+    async def _wait(self, request: Request, job_id: JobId, seconds: float) -> None:
+        if (await browse.get(self._runtime, job_id)).status in FINAL:
+            return
+        waiting = asyncio.ensure_future(self._watcher.wait_final(job_id, seconds))
+        leaving = asyncio.ensure_future(until_disconnected(request.receive))
+        try:
+            await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            leaving.cancel()
+
+
+def json_response(value: object, status_code: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """``value`` as JSON."""
+    return Response(msgspec.json.encode(value), status_code, headers, JSON)
 
 
 def job_id_of(request: Request) -> JobId:
-    """The id in the path. Raises ``NotFound`` for what is no id: there is no such job either."""
-    job_id = parse_job_id(request.path_params["job_id"])
+    """The id in the path, in its canonical form. Raises ``NotFound``: what is no id belongs to no job."""
+    job_id = parse_job_id(request.path("job_id"))
     if job_id is None:
         raise NotFound("no job has this id")
     return job_id
 
 
-def json_response(members: object, status: int = 200) -> Response:
-    """Any JSON answer."""
-    return Response(msgspec.json.encode(members), status, media_type="application/json")
+async def bodiless(request: Request) -> JobId:
+    """The id of a job that is to be operated on; parameters are refused, and a small body is ignored."""
+    job_id = job_id_of(request)
+    Query(request).check()
+    await ignore_body(request)
+    return job_id
 
 
-def _created(body: bytes, replayed: bool, headers: dict[str, str]) -> Response:
-    if replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return Response(body, 200 if replayed else 201, headers, "application/json")
+def cancelled(job_id: JobId, status: Status) -> Response:
+    """Where a job stands after it was cancelled; 202 where it runs on, and was only asked to stop."""
+    is_asked = status is not Status.CANCELLED
+    return json_response({"jobId": job_id, "status": status, "cancelRequested": is_asked}, 202 if is_asked else 200)
 
 
-async def _beside_loop(read: Callable[[bytes], Answer], body: bytes) -> Answer:
-    """Large bodies are read in a thread, so that other requests go on."""
-    if len(body) > LARGE_BYTES:
-        return await asyncio.to_thread(read, body)
-    return read(body)
+def _submitted(members: dict[str, str | Sequence[str]], submitted: Submitted, headers: dict[str, str]) -> Response:
+    if submitted.replayed:
+        return json_response(members, 200, {**headers, "Idempotency-Replayed": "true"})
+    return json_response(members, 201, headers)
 
 
-async def _client_key(request: Request, scope: str, body: bytes) -> ClientKey | None:
-    given = request.headers.getlist("idempotency-key")
-    if not given:
+async def _client_key(request: Request, body: bytes) -> ClientKey | None:
+    field = request.field(b"idempotency-key")
+    if field is None:
         return None
-    # The draft's structured-field string is quoted; clients send it bare as well.
-    text = given[0].strip()
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        text = text[1:-1]
-    if len(given) > 1 or not _KEY.fullmatch(text):
-        raise InvalidInput([Problem("", "idempotency_key", "Idempotency-Key: 1 to 255 printable ASCII characters")])
-    return ClientKey(scope, text, await _beside_loop(canonical, body))
+    if quoted := _QUOTED.fullmatch(field):
+        field = re.sub(rb'\\(["\\])', rb"\1", quoted[1])
+    if not _KEY.fullmatch(field):
+        words = f"Idempotency-Key: expected 1 to {MAX_KEY_LENGTH} printable ASCII characters"
+        raise InvalidInput([Problem("", "idempotency_key", words)])
+    return ClientKey(request.client, field.decode("ascii"), await beside_loop(len(body), fingerprint, body))

@@ -1,4 +1,7 @@
-"""Errors as ``application/problem+json`` (RFC 9457): the one table from error to status."""
+"""Errors as answers (RFC 9457): one table from error class to HTTP status, and the only maker of error bodies.
+
+What is said never holds a value that was sent, a stack, SQL or a path.
+"""
 
 from __future__ import annotations
 
@@ -16,101 +19,126 @@ from treadle.errors import (
     KeyReused,
     MalformedJson,
     NotFound,
+    OutcomeUnknown,
     Overloaded,
+    Problem,
     TreadleError,
     Unavailable,
     Unstorable,
 )
 
+MEDIA_TYPE = "application/problem+json"
+KEY_RETRY_SECONDS = 1
+"""A request with the same key is being stored: that takes milliseconds, and whole seconds are all the header has."""
+
+_MAX_SPOKEN_PROBLEMS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of problem: the end of its ``type``, its status, its title."""
+    """One kind of error. ``detail`` is said instead of the error's own words, where those are not for clients."""
 
     slug: str
     status: int
     title: str
+    detail: str | None = None
 
 
-class HttpProblem(Exception):
-    """A problem that HTTP itself makes: no route, no login, a body too large."""
+MALFORMED_JSON = Kind("malformed-json", 400, "The body is not strict JSON")
+INVALID_REQUEST = Kind("invalid-request", 400, "The request is not valid")
+UNAUTHORIZED = Kind("unauthorized", 401, "Credentials are needed")
+CSRF = Kind("csrf", 403, "A request from another site")
+NOT_FOUND = Kind("not-found", 404, "No such thing")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This method is not for this address")
+BODY_TIMEOUT = Kind("body-timeout", 408, "The body arrived too slowly")
+INVALID_STATE = Kind("invalid-state", 409, "The job's status does not allow this")
+KEY_IN_FLIGHT = Kind("idempotency-key-in-flight", 409, "A request with this key is being stored")
+GONE = Kind("gone", 410, "It is no longer there")
+TOO_LARGE = Kind("too-large", 413, "The body is too large")
+ADDRESS_TOO_LONG = Kind("address-too-long", 414, "The address is too long")
+UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "The body's media type is not taken here")
+RANGE_NOT_SATISFIABLE = Kind("range-not-satisfiable", 416, "The file ends before this range")
+MISDIRECTED = Kind("misdirected-request", 421, "This server does not answer to that host name")
+KEY_REUSED = Kind("idempotency-key-reused", 422, "The key was used with another body")
+TOO_MANY_REQUESTS = Kind("too-many-requests", 429, "Too many wrong tries")
+HEADERS_TOO_LARGE = Kind("headers-too-large", 431, "The header fields are too large")
+INTERNAL_ERROR = Kind(
+    "internal-error", 500, "An unexpected error", "something unexpected went wrong; the server's log has this request"
+)
+STORE_UNAVAILABLE = Kind(
+    "store-unavailable", 503, "The store does not answer", "the store does not answer; nothing was done, try again"
+)
+OUTCOME_UNKNOWN = Kind(
+    "store-unavailable",
+    503,
+    "The store does not answer",
+    "the store stopped answering halfway: this may have been done; an Idempotency-Key makes trying again safe",
+)
+OVERLOADED = Kind("overloaded", 503, "Too much is waiting", "too much is waiting to be stored; try again shortly")
+
+_KIND_BY_ERROR: Mapping[type[BaseException], Kind] = {
+    MalformedJson: MALFORMED_JSON,
+    InvalidInput: INVALID_REQUEST,
+    Unstorable: INVALID_REQUEST,
+    NotFound: NOT_FOUND,
+    IllegalTransition: INVALID_STATE,
+    KeyInFlight: KEY_IN_FLIGHT,
+    KeyReused: KEY_REUSED,
+    Overloaded: OVERLOADED,
+    OutcomeUnknown: OUTCOME_UNKNOWN,
+    Unavailable: STORE_UNAVAILABLE,
+}
+
+_NOT_STORABLE = InvalidInput([Problem("", "not_storable", "the database refuses this data")])
+
+
+class Refused(TreadleError):
+    """This room's own refusals, which no floor below knows."""
+
+    code = "http.refused"
 
     def __init__(self, kind: Kind, detail: str, headers: Mapping[str, str] | None = None) -> None:
         self.kind = kind
-        self.detail = detail
-        self.headers = headers or {}
+        self.headers = dict(headers or {})
         super().__init__(detail)
 
 
-UNAUTHORIZED = Kind("unauthorized", 401, "Credentials are needed")
-CSRF = Kind("csrf", 403, "Cross-site request refused")
-NOT_FOUND = Kind("not-found", 404, "Not found")
-METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "Method not allowed")
-BODY_TIMEOUT = Kind("body-timeout", 408, "The body did not arrive")
-INVALID_STATE = Kind("invalid-state", 409, "The state does not allow this")
-GONE = Kind("gone", 410, "Gone")
-TOO_LARGE = Kind("too-large", 413, "Too large")
-UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "Unsupported media type")
-RANGE_NOT_SATISFIABLE = Kind("range-not-satisfiable", 416, "Range not satisfiable")
-MISDIRECTED = Kind("misdirected-request", 421, "This host name is not served here")
-TOO_MANY_REQUESTS = Kind("too-many-requests", 429, "Too many requests")
-BAD_REQUEST = Kind("invalid-request", 400, "The request is not valid")
-INTERNAL = Kind("internal-error", 500, "Something is wrong here")
-
-# The first class that fits counts, so the narrower ones come first.
-KINDS: tuple[tuple[type[TreadleError], Kind], ...] = (
-    (MalformedJson, Kind("malformed-json", 400, "The body is not strict JSON")),
-    (InvalidInput, BAD_REQUEST),
-    (Unstorable, BAD_REQUEST),
-    (NotFound, NOT_FOUND),
-    (KeyReused, Kind("idempotency-key-reused", 422, "The idempotency key was used before")),
-    (KeyInFlight, Kind("idempotency-key-in-flight", 409, "A request with this key is in flight")),
-    (IllegalTransition, INVALID_STATE),
-    (Overloaded, Kind("overloaded", 503, "Overloaded")),
-    (Unavailable, Kind("store-unavailable", 503, "The store does not answer")),
-)
+def kind_of(error: BaseException) -> Kind:
+    """The row of the table for ``error``: its class's, else its nearest parent's."""
+    if isinstance(error, Refused):
+        return error.kind
+    return next((_KIND_BY_ERROR[c] for c in type(error).__mro__ if c in _KIND_BY_ERROR), INTERNAL_ERROR)
 
 
-def answer_to(error: TreadleError | HttpProblem, request_id: str) -> Response | None:
-    """The answer, or ``None`` for an error that no client can have caused and the table does not know."""
-    if isinstance(error, HttpProblem):
-        return _response(error.kind, error.detail, request_id, headers=error.headers)
-    kind = next((kind for known, kind in KINDS if isinstance(error, known)), None)
-    if kind is None:
-        return None
-    headers: dict[str, str] = {}
-    if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(error.retry_after_seconds)
-    elif isinstance(error, KeyInFlight):
-        headers["Retry-After"] = "1"
-    if isinstance(error, InvalidInput):
-        listed = [{"pointer": p.pointer, "code": p.code, "detail": p.detail} for p in error.problems]
-        first = error.problems[0]
-        more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
-        detail = f"{first.pointer}: {first.detail}{more}" if first.pointer else f"{first.detail}{more}"
-        return _response(kind, detail, request_id, listed, headers)
-    return _response(kind, str(error), request_id, headers=headers)
-
-
-def internal(request_id: str) -> Response:
-    """What a client learns of a bug: the id to ask about."""
-    return _response(INTERNAL, "an unexpected error; the log has it under this request's id", request_id)
-
-
-def _response(
-    kind: Kind,
-    detail: str,
-    request_id: str,
-    errors: list[dict[str, str]] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    body: dict[str, Any] = {
+def problem_response(error: BaseException, request_id: str) -> Response:
+    """The answer that ``error`` means."""
+    kind = kind_of(error)
+    if isinstance(error, Unstorable):
+        error = _NOT_STORABLE
+    detail = kind.detail or (_spoken(error.problems) if isinstance(error, InvalidInput) else str(error))
+    members: dict[str, Any] = {
         "type": f"/problems/{kind.slug}",
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
         "instance": f"/requests/{request_id}",
-        "errors": errors or [],
+        "errors": error.problems if isinstance(error, InvalidInput) else (),
         "error": detail,
     }
-    return Response(msgspec.json.encode(body), kind.status, dict(headers or {}), "application/problem+json")
+    return Response(msgspec.json.encode(members), kind.status, _headers(error), MEDIA_TYPE)
+
+
+def _spoken(problems: tuple[Problem, ...]) -> str:
+    told = [f"{p.pointer}: {p.detail}" if p.pointer else p.detail for p in problems[:_MAX_SPOKEN_PROBLEMS]]
+    more = len(problems) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more else "")
+
+
+def _headers(error: BaseException) -> dict[str, str]:
+    if isinstance(error, Refused):
+        return error.headers
+    if isinstance(error, KeyInFlight):
+        return {"Retry-After": str(KEY_RETRY_SECONDS)}
+    if isinstance(error, Unavailable):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    return {}

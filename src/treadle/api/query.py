@@ -1,38 +1,84 @@
-"""Query parameters: every one is known, given once, and plain."""
+"""Query strings: known names, each once, all problems at once."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from urllib.parse import parse_qsl
 
-from starlette.requests import Request
-
+from treadle.api.request import Request
 from treadle.errors import InvalidInput, Problem
 
-_NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
+_MAX_PARAMETERS = 32
+# ASCII only: int() and float() would take digits of other scripts, signs, underscores, "1e5" and "nan".
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 
-def read_query(request: Request, known: Collection[str]) -> dict[str, str]:
-    """The parameters. Raises ``InvalidInput`` for unknown and repeated ones."""
-    if not request.url.query:
-        return {}
-    found: dict[str, str] = {}
-    problems: list[Problem] = []
-    for name, value in request.query_params.multi_items():
-        if name not in known:
-            words = f"known here: {', '.join(sorted(known))}" if known else "no parameters are taken here"
-            problems.append(Problem("", "unknown_parameter", f"an unknown query parameter; {words}"))
-        elif name in found:
-            problems.append(Problem(f"/{name}", "repeated", "give this parameter once"))
-        found[name] = value
-    if problems:
-        raise InvalidInput(problems)
-    return found
+class Query:
+    """The parameters of one request; reading them collects problems, ``check`` raises them together.
 
+    A problem's pointer is ``/`` and the parameter's name: a GET has no body it could mean.
+    """
 
-def number(name: str, text: str, low: float, high: float, *, whole: bool = False) -> float:
-    """A number parameter. Raises ``InvalidInput``."""
-    if not _NUMBER.fullmatch(text) or not low <= float(text) <= high or (whole and "." in text):
-        words = f"{'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
-        raise InvalidInput([Problem(f"/{name}", "range", f"expected {words}")])
-    return float(text)
+    def __init__(self, request: Request, known: Collection[str] = ()) -> None:
+        self._values: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        if request.query:
+            self._read(request.query, known)
+
+    def _read(self, query: bytes, known: Collection[str]) -> None:
+        try:
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+        except ValueError:
+            self.problems.append(Problem("", "too_many", f"at most {_MAX_PARAMETERS} query parameters"))
+            return
+        if any(name not in known for name, _ in pairs):
+            words = f"the query parameters here are {', '.join(known)}" if known else "there are no parameters here"
+            self.problems.append(Problem("", "unknown_parameter", words))
+        for name, value in pairs:
+            if name in self._values:
+                self.refuse(name, "duplicate_parameter", "give it once")
+            elif name in known:
+                self._values[name] = value
+
+    def refuse(self, name: str, code: str, detail: str) -> None:
+        """Remember a problem with a parameter."""
+        self.problems.append(Problem(f"/{name}", code, detail))
+
+    def check(self) -> None:
+        """Raises ``InvalidInput`` with everything that was found."""
+        if self.problems:
+            raise InvalidInput(self.problems)
+
+    def text(self, name: str) -> str | None:
+        """The parameter as it came; ``None`` where it is not given."""
+        return self._values.get(name)
+
+    def one_of(self, name: str, words: Collection[str]) -> str | None:
+        """The parameter, which must be one of ``words``."""
+        value = self._values.get(name)
+        if value is not None and value not in words:
+            self.refuse(name, "one_of", f"expected {' or '.join(words)}")
+            return None
+        return value
+
+    def whole(self, name: str, low: int, high: int, default: int) -> int:
+        """A whole number from ``low`` to ``high``."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not _WHOLE.fullmatch(value) or not low <= int(value) <= high:
+            self.refuse(name, "range", f"expected a whole number from {low} to {high}")
+            return default
+        return int(value)
+
+    def seconds(self, name: str, high: float) -> float:
+        """Seconds from 0 to ``high``, fractions allowed; 0 where it is not given."""
+        value = self._values.get(name)
+        if value is None:
+            return 0.0
+        if not _DECIMAL.fullmatch(value) or float(value) > high:
+            self.refuse(name, "range", f"expected seconds from 0 to {high:g}")
+            return 0.0
+        return float(value)

@@ -1,111 +1,155 @@
-"""``GET /jobs/{id}/result``: the file a job made, whole or in part."""
+"""A job's file over HTTP: whole, in part, or not at all because the client has it already."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from treadle.api.body import until_disconnected
 from treadle.api.jobs import job_id_of
-from treadle.api.problems import GONE, INVALID_STATE, RANGE_NOT_SATISFIABLE, HttpProblem
-from treadle.api.query import read_query
+from treadle.api.problems import GONE, INVALID_STATE, RANGE_NOT_SATISFIABLE, Refused
+from treadle.api.query import Query
+from treadle.api.request import Request
+from treadle.artifacts.folder import ArtifactFolder
 from treadle.errors import NotFound
 from treadle.service import browse
 from treadle.service.runtime import Runtime
 from treadle.states import FINAL
 
 CHUNK_BYTES = 256 * 1024
-_RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})")
+
+# One range only, as RFC 9110 allows: anything else is answered with the whole file.
+_RANGE = re.compile(rb"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))", re.IGNORECASE)
 
 
-class _Listed(msgspec.Struct, rename="camel"):
-    """One member of the stored ``artifacts``."""
-
-    name: str
+class _Artifact(msgspec.Struct, rename="camel"):
     path: str
     size_bytes: int
     sha256: str
     media_type: str
 
 
-_LISTED = msgspec.json.Decoder(list[_Listed])
+_ARTIFACTS = msgspec.json.Decoder(list[_Artifact])
 
 
-class ResultRoute:
-    """The endpoint."""
+class Results:
+    """The endpoint of ``/jobs/{id}/result``."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    async def get(self, request: Request, scope: str) -> Response:
-        """The first artifact of a finished job; ``ETag`` is its SHA-256, one ``Range`` is honoured."""
-        read_query(request, ())
-        job = await browse.get(self._runtime, job_id_of(request))
+    async def get(self, request: Request) -> Response:
+        """``GET /jobs/{id}/result``: the first file that the job's settled attempt published."""
+        job_id = job_id_of(request)
+        Query(request).check()
+        job = await browse.get(self._runtime, job_id)
         if job.status not in FINAL:
-            raise HttpProblem(INVALID_STATE, f"the job is {job.status}; its result is there when it is completed")
-        listed = _LISTED.decode(job.artifacts)
-        if not listed:
-            raise NotFound("the job has no file")
-        return await self._file(request, listed[0])
-
-    async def _file(self, request: Request, artifact: _Listed) -> Response:
+            raise Refused(INVALID_STATE, f"a job that is {job.status} has no result yet")
+        artifacts = _ARTIFACTS.decode(job.artifacts)
+        if not artifacts:
+            raise NotFound("this job has no file")
+        artifact = artifacts[0]
         etag = f'"{artifact.sha256}"'
-        is_csv = artifact.media_type == "text/csv"
-        headers = {
-            "ETag": etag,
-            "Accept-Ranges": "bytes",
-            "Content-Type": "text/csv; charset=utf-8" if is_csv else artifact.media_type,
-            "Content-Disposition": f'attachment; filename="{artifact.path}"',
-        }
-        if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
-            return Response(None, 304, {"ETag": etag})
+        if _is_known(request.field(b"if-none-match"), etag):
+            return Response(status_code=304, headers={"ETag": etag})
+        handle = await asyncio.to_thread(_open, self._runtime.artifacts, artifact)
         try:
-            handle = await asyncio.to_thread(self._runtime.artifacts.open, artifact.path)
-        except FileNotFoundError:
-            raise HttpProblem(GONE, "the job's file is not there any more") from None
-        size_bytes = os.fstat(handle).st_size
-        first, last, status = 0, size_bytes - 1, 200
-        wanted = _wanted_range(request, etag, size_bytes)
-        if wanted is not None:
-            if wanted[0] > wanted[1]:
-                os.close(handle)
-                unsatisfied = {"Content-Range": f"bytes */{size_bytes}"}
-                raise HttpProblem(RANGE_NOT_SATISFIABLE, "the file is shorter than that", unsatisfied)
-            first, last, status = wanted[0], wanted[1], 206
-            headers["Content-Range"] = f"bytes {first}-{last}/{size_bytes}"
-        headers["Content-Length"] = str(last - first + 1)
-        if request.method == "HEAD":
+            return _answer(request, artifact, etag, handle)
+        except BaseException:
             os.close(handle)
-            return Response(None, status, headers)
-        return StreamingResponse(_chunks(handle, first, last - first + 1), status, headers)
+            raise
 
 
-def _wanted_range(request: Request, etag: str, size_bytes: int) -> tuple[int, int] | None:
-    """First and last byte; ``None`` for the whole file (also where the header is not one simple range)."""
-    match = _RANGE.fullmatch(request.headers.get("range", ""))
-    if match is None or request.headers.get("if-range", etag) != etag:
-        return None
-    first, last = match["first"], match["last"]
-    if first:
-        return int(first), min(int(last), size_bytes - 1) if last else size_bytes - 1
-    if last:
-        return (max(0, size_bytes - int(last)), size_bytes - 1) if int(last) else (1, 0)
-    return None
-
-
-async def _chunks(handle: int, first: int, count: int) -> AsyncIterator[bytes]:
+def _open(folder: ArtifactFolder, artifact: _Artifact) -> int:
     try:
-        while count > 0:
-            chunk = await asyncio.to_thread(os.pread, handle, min(CHUNK_BYTES, count), first)
-            if not chunk:
-                return
-            first += len(chunk)
-            count -= len(chunk)
-            yield chunk
-    finally:
+        handle = folder.open(artifact.path)
+    except FileNotFoundError:
+        raise Refused(GONE, "the job's file is no longer there") from None
+    if os.fstat(handle).st_size != artifact.size_bytes:
         os.close(handle)
+        raise Refused(GONE, "what stands in its place is not the file the job wrote")
+    return handle
+
+
+def _answer(request: Request, artifact: _Artifact, etag: str, handle: int) -> Response:
+    size = artifact.size_bytes
+    part = _range_of(request, etag, size)
+    start, end = part or (0, size)
+    headers = {
+        "Content-Type": _content_type(artifact.media_type),
+        "Content-Disposition": f'attachment; filename="{artifact.path}"',
+        "Content-Length": str(end - start),
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+    }
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return _FileResponse(handle, start, end, 200 if part is None else 206, headers)
+
+
+def _is_known(if_none_match: bytes | None, etag: str) -> bool:
+    if if_none_match is None:
+        return False
+    tags = [tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")]
+    return b"*" in tags or etag.encode() in tags
+
+
+def _range_of(request: Request, etag: str, size: int) -> tuple[int, int] | None:
+    """The bytes that were asked for, ``None`` for all of them. Raises ``Refused`` (416)."""
+    wanted = request.field(b"range")
+    if wanted is None or request.method != "GET" or size == 0:
+        return None
+    condition = request.field(b"if-range")
+    match = _RANGE.fullmatch(wanted)
+    if match is None or (condition is not None and condition != etag.encode()):
+        return None
+    first, last, suffix = match.groups()
+    if suffix is not None:
+        start, end = max(0, size - int(suffix)), size
+    else:
+        start, end = int(first), min(size, int(last) + 1) if last else size
+        if last and int(last) < int(first):
+            return None
+    if start >= size:
+        headers = {"Content-Range": f"bytes */{size}"}
+        raise Refused(RANGE_NOT_SATISFIABLE, f"the file has {size} bytes", headers)
+    return start, end
+
+
+def _content_type(media_type: str) -> str:
+    """With the encoding that text has here, where a handler did not name another."""
+    needs_charset = media_type.startswith("text/") and ";" not in media_type
+    return f"{media_type}; charset=utf-8" if needs_charset else media_type
+
+
+class _FileResponse(Response):
+    """Bytes ``start`` to ``end`` of an open file, which is closed in the end; disk reads happen in threads."""
+
+    def __init__(self, handle: int, start: int, end: int, status_code: int, headers: dict[str, str]) -> None:
+        super().__init__(None, status_code, headers)
+        self._handle = handle
+        self._start = start
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        leaving = asyncio.ensure_future(until_disconnected(receive))
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            position = self._end if scope["method"] == "HEAD" else self._start
+            while position < self._end and not leaving.done():
+                wanted = min(CHUNK_BYTES, self._end - position)
+                chunk = await asyncio.to_thread(os.pread, self._handle, wanted, position)
+                if not chunk:
+                    raise OSError("the file became shorter while it was sent")
+                position += len(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": position < self._end})
+            if self._start == self._end or scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+        finally:
+            leaving.cancel()
+            os.close(self._handle)

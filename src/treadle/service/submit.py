@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,11 +29,11 @@ LARGE_BYTES = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """An idempotency key as a client sent it: who it belongs to, its text, and the canonical body."""
+    """An idempotency key as a client sent it: who it belongs to, its text, and its body's ``fingerprint``."""
 
     scope: str
     key: str
-    canonical_body: bytes
+    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,4 +178,4 @@ def _run_at(request: JobRequest, now: datetime) -> datetime | None:
 def _stored_key(key: ClientKey | None, now: datetime) -> IdempotencyKey | None:
     if key is None:
         return None
-    return IdempotencyKey(key.scope, key.key, hashlib.sha256(key.canonical_body).digest(), now + KEY_LIFETIME)
+    return IdempotencyKey(key.scope, key.key, key.fingerprint, now + KEY_LIFETIME)

@@ -1,0 +1,163 @@
+"""The front: what every request passes before it is routed, and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from treadle.api.problems import (
+    ADDRESS_TOO_LONG,
+    BODY_TIMEOUT,
+    HEADERS_TOO_LARGE,
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    MISDIRECTED,
+    TOO_LARGE,
+    Refused,
+    kind_of,
+    problem_response,
+)
+from treadle.api.request import Request
+
+logger = logging.getLogger("treadle.api")
+
+REQUEST = "treadle.request"
+"""Where the scope keeps the ``Request``."""
+
+LOOPBACK_NAMES = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
+MAX_FIELDS = 100
+MAX_HEADER_BYTES = 32 * 1024
+MAX_ADDRESS_BYTES = 8 * 1024
+"""What RFC 9110 section 4.1 asks every server to take, and nginx and Apache take by default."""
+
+LARGE_UNREAD_BYTES = 64 * 1024
+LINGER_SECONDS = 5.0
+"""A connection that is closed while the client still sends is reset, and the answer lost with it (RFC 9112 section
+9.6): what comes is read and thrown away this long. nginx: lingering_timeout."""
+LINGER_SILENCE_SECONDS = 1.0
+
+ANSWER_FIELDS: tuple[tuple[bytes, bytes], ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class Front:
+    """ASGI application around the router. ``loopback_only``: answer to this machine's own names alone.
+
+    A page on another site can have its own name resolve to 127.0.0.1 and then read and write here as if it were
+    ours (DNS rebinding); only the Host field tells.
+    """
+
+    def __init__(self, router: ASGIApp, *, loopback_only: bool) -> None:
+        self._router = router
+        self._loopback_only = loopback_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens."""
+        if scope["type"] != "http":  # the server is told to offer nothing else
+            return
+        request = Request(scope, receive)
+        scope[REQUEST] = request
+        answer = _Answer(request, send)
+        try:
+            self._check(request)
+            await self._router(scope, receive, answer)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            await _refuse(request, error, answer)
+
+    def _check(self, request: Request) -> None:
+        scope = request.scope
+        if len(scope.get("raw_path") or b"") + len(request.query) > MAX_ADDRESS_BYTES:
+            raise Refused(ADDRESS_TOO_LONG, f"at most {MAX_ADDRESS_BYTES} bytes")
+        if len(scope["headers"]) > MAX_FIELDS or request.header_bytes > MAX_HEADER_BYTES:
+            raise Refused(HEADERS_TOO_LARGE, f"at most {MAX_FIELDS} fields and {MAX_HEADER_BYTES} bytes in all")
+        host = request.field(b"host")
+        if host is None:
+            if scope.get("http_version") != "1.0" or self._loopback_only:
+                raise Refused(INVALID_REQUEST, "the Host header field is missing")
+        elif self._loopback_only and _bare_name(host) not in LOOPBACK_NAMES:
+            raise Refused(MISDIRECTED, "this server listens on loopback: call it localhost, 127.0.0.1 or [::1]")
+
+
+class _Answer:
+    """``send``, with what every answer carries; the body of an answer to HEAD stays here."""
+
+    __slots__ = ("_request", "_send", "is_begun")
+
+    def __init__(self, request: Request, send: Send) -> None:
+        self._request = request
+        self._send = send
+        self.is_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.is_begun = True
+            request_id = (b"x-request-id", self._request.id.encode("ascii"))
+            message["headers"] = [*message["headers"], *ANSWER_FIELDS, request_id]
+        elif self._request.method == "HEAD":
+            message["body"] = b""
+        await self._send(message)
+
+
+def _bare_name(host: bytes) -> bytes:
+    """Without port, final dot and case."""
+    name, colon, port = host.lower().rpartition(b":")
+    if not colon or (port and not port.isdigit()):
+        name = host.lower()
+    return name.removesuffix(b".")
+
+
+async def _refuse(request: Request, error: Exception, answer: _Answer) -> None:
+    kind = kind_of(error)
+    if kind is INTERNAL_ERROR:
+        logger.error("request %s failed: %s", request.id, type(error).__name__, exc_info=error)
+    if answer.is_begun:
+        return  # half an answer cannot be taken back: the server closes the connection on it
+    response = problem_response(error, request.id)
+    must_close = kind in (BODY_TIMEOUT, TOO_LARGE, ADDRESS_TOO_LONG, HEADERS_TOO_LARGE)
+    if not must_close and not _has_large_unread_body(request):
+        await response(request.scope, request.receive, answer)
+        return
+    response.headers["Connection"] = "close"
+    await _answer_and_linger(request, response, answer, linger=kind is not BODY_TIMEOUT)
+
+
+def _has_large_unread_body(request: Request) -> bool:
+    is_large = request.has(b"transfer-encoding") or request.declared_bytes > LARGE_UNREAD_BYTES
+    return is_large and not request.body_was_read
+
+
+async def _answer_and_linger(request: Request, response: Response, answer: _Answer, *, linger: bool) -> None:
+    start: Message = {
+        "type": "http.response.start",
+        "status": response.status_code,
+        "headers": response.raw_headers,
+    }
+    await answer(start)
+    await answer({"type": "http.response.body", "body": response.body, "more_body": linger})
+    if linger:
+        await _read_past(request)
+        await answer({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _read_past(request: Request) -> None:
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            more = not request.body_was_read
+            while more:
+                async with asyncio.timeout(LINGER_SILENCE_SECONDS):
+                    message = await request.receive()
+                more = message["type"] == "http.request" and message.get("more_body", False)
+    except TimeoutError:
+        pass
