@@ -12,6 +12,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
+from tests.waiting import eventually
+
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
 
 CUT = "cut"
@@ -124,6 +126,8 @@ class RawSink:
     """What came after each DATA, final dot included, exactly as sent."""
     accepted: list[list[str]] = field(default_factory=list)
     """The recipients of each message that was taken, whether or not the client was told."""
+    cuts: list[str] = field(default_factory=list)
+    """The steps at which a connection was cut within a message."""
     next_mail: str | None = None
     """The answer to the next MAIL, whatever the script says."""
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -177,6 +181,7 @@ class RawSink:
     ) -> None:
         first = await reader.readexactly(1)
         if "content" in script:
+            self.cuts.append("content")
             await self._answer(script.pop("content"), writer)
         self.contents.append(first + await reader.readuntil(b"\r\n.\r\n"))
         answer = script.pop(".", "250 kept")
@@ -205,3 +210,5 @@ async def a_raw_sink(*scripts: Script) -> AsyncIterator[RawSink]:
         yield sink
     finally:
         server.close()
+        sink.hang_up_all()
+        await eventually(lambda: sink.ended == sink.sessions)

@@ -134,11 +134,11 @@ class _Sending:
             ledger.unsure = [each for each in ledger.unsure if each not in delivery.accepted]
             ledger.refused |= {each: str(reply) for each, reply in delivery.refused.items()}
             deferred = delivery.deferred
+            if deferred or self._parks:
+                await self._save()
         if deferred:
-            await self._save()
             raise RecipientsDeferred(self._words("asked to try later", deferred))
         if ledger.unsure:
-            await self._save()
             raise Park(
                 f"ambiguous: {self._count(ledger.unsure)} may have the message or not ({_named(ledger.unsure)}); an "
                 "attempt ended between the message and the server's answer. This job will not send to them again: ask "
