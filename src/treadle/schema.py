@@ -113,24 +113,27 @@ def pointer(*parts: object) -> str:
 
 def _all_problems(payload: bytes, model: Any) -> list[Problem]:
     """msgspec stops at the first problem; check each member alone to name one a member."""
-    value = msgspec.json.decode(payload)
-    if not isinstance(value, dict) or get_origin(model) is dict or model is dict:
+    if get_origin(model) is dict or model is dict:
+        return []
+    try:
+        given = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:  # no object
         return []
     members = _members(model)
     problems = [
-        Problem(pointer(name), "required", _REQUIRED) for name, needed, _ in members if needed and name not in value
+        Problem(pointer(name), "required", _REQUIRED) for name, needed, _ in members if needed and name not in given
     ]
     config = model.__struct_config__ if issubclass(model, msgspec.Struct) else None
     if config is not None and config.forbid_unknown_fields:
         known = {name for name, _, _ in members} | {config.tag_field}
-        problems += [Problem(pointer(name), "unknown_field", "no such member") for name in value if name not in known]
-    if config is not None and config.tag_field is not None and value.get(config.tag_field, config.tag) != config.tag:
+        problems += [Problem(pointer(name), "unknown_field", "no such member") for name in given if name not in known]
+    if config is not None and config.tag_field in given and msgspec.json.decode(given[config.tag_field]) != config.tag:
         problems.append(Problem(pointer(config.tag_field), "one_of", _ONE_OF))
     for name, _, annotation in members:
-        if name not in value:
+        if name not in given:
             continue
         try:
-            msgspec.convert(value[name], annotation, str_keys=True)
+            msgspec.json.decode(given[name], type=annotation)
         except msgspec.ValidationError as error:
             found = _problem(str(error))
             problems.append(Problem(pointer(name) + found.pointer, found.code, found.detail))

@@ -1,92 +1,118 @@
-"""``CSV_EXPORT``: rows of JSON become ``output/{jobId}.csv``. Same payload, same bytes."""
+"""``CSV_EXPORT``: rows of JSON become one CSV file. Same payload, same bytes; one row at a time becomes objects."""
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from treadle import InvalidInput, Job, NonRetryable, Problem, Treadle
-from treadle.builtin.csv_text import cell, escaped
+from treadle import InvalidInput, Job, Problem, Treadle
+from treadle.builtin.csv_text import read_row, render
+from treadle.builtin.json_array import elements
 
 MAX_COLUMNS = 10_000
+
 MAX_CELLS = 100_000_000
-"""Rows times columns: empty rows under many columns would otherwise write a thousand times what was sent."""
-MAX_REPORTED = 20
-PROGRESS_ROWS = 2_000
-"""Between two looks at ``job.cancelled``: a few milliseconds of work."""
+"""Rows times columns: a few MiB of empty rows under 10,000 columns would otherwise fill a disk with commas."""
 
-_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ROW = msgspec.json.Decoder(dict[str, object])
+_MAX_PROBLEMS = 20
+_ROWS_BETWEEN_LOOKS = 2048
+"""A few milliseconds of work, so that a cancel is heard at once and costs nothing."""
+
+_row_names = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class CsvExport(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """``data``: the rows, each an object. They stay text until written, so a large export needs little memory."""
+class Table(NamedTuple):
+    """What the rows make together."""
 
-    data: list[msgspec.Raw]
-    escape_formulas: bool = True
+    rows: int
+    columns: tuple[str, ...]
+    """All the rows' names in the order of first appearance."""
+
+
+class CsvExport(msgspec.Struct, forbid_unknown_fields=True, rename="camel", dict=True):
+    """What ``CSV_EXPORT`` is given."""
+
+    # Text until it is written. As a list of dicts, 9 MiB of short rows take 56 MiB beside it; as a list of Raw rows, 17
+    # (msgspec 0.22, CPython 3.11, 2026).
+    data: Annotated[
+        msgspec.Raw,
+        msgspec.Meta(
+            description="Rows; the columns are all their names in the order of first appearance",
+            examples=[[{"id": 1, "name": "Ada"}, {"id": 2, "name": "Bob", "city": "Zürich"}]],
+            extra_json_schema={"type": "array", "items": {"type": "object"}},
+        ),
+    ]
+    escape_formulas: Annotated[
+        bool, msgspec.Meta(description="Put a ' before text that a spreadsheet would run as a formula")
+    ] = True
 
     def __post_init__(self) -> None:
-        """Every row is an object, and the columns are not too many."""
+        """Check every row, here and not in the handler: at the door, somebody is still listening."""
+        _ = self.table
+
+    @cached_property
+    def table(self) -> Table:
+        """One look at every row. Raises ``InvalidInput``, and ``ValueError`` for rows that nest too deep."""
+        if bytes(memoryview(self.data)[:1]) != b"[":
+            raise InvalidInput([Problem("/data", "type", "expected an array of objects")])
+        columns: dict[str, None] = {}
         problems: list[Problem] = []
-        for index, row in enumerate(self.data):
-            if bytes(memoryview(row)[:1]) != b"{":
-                problems.append(Problem(f"/data/{index}", "type", "expected an object"))
-                if len(problems) == MAX_REPORTED:
+        rows = 0
+        for row in elements(self.data):
+            try:
+                names = _row_names.decode(row)
+            except msgspec.ValidationError as error:
+                problems.append(Problem(f"/data/{rows}", "type", str(error).replace("`", "")))
+                if len(problems) == _MAX_PROBLEMS:
                     break
-        columns = 0 if problems else len(columns_of(self.data))
-        if columns > MAX_COLUMNS:
-            problems.append(Problem("/data", "too_many", f"more than {MAX_COLUMNS} columns"))
-        elif columns * len(self.data) > MAX_CELLS:
+            else:
+                if not columns.keys() >= names.keys():
+                    columns |= dict.fromkeys(names)
+                    if len(columns) > MAX_COLUMNS:
+                        problems.append(Problem("/data", "too_many", f"more than {MAX_COLUMNS} columns"))
+                        break
+            rows += 1
+        if len(columns) <= MAX_COLUMNS and len(columns) * rows > MAX_CELLS:
             problems.append(Problem("/data", "too_many", f"more than {MAX_CELLS} cells (rows times columns)"))
         if problems:
             raise InvalidInput(problems)
+        return Table(rows, tuple(columns))
 
 
-class CsvResult(msgspec.Struct):
-    """What the job answers."""
+class CsvExported(msgspec.Struct):
+    """What ``CSV_EXPORT`` answers; ``file`` lies in the output folder."""
 
     file: str
     rows: int
     columns: int
 
 
-def columns_of(rows: list[msgspec.Raw]) -> list[str]:
-    """The union of the rows' keys in first-seen order."""
-    columns: dict[str, None] = {}
-    for row in rows:
-        columns.update(dict.fromkeys(_KEYS.decode(row)))
-        if len(columns) > MAX_COLUMNS:
-            break
-    return list(columns)
+class ExportStopped(Exception):
+    """Somebody asked the job to stop; the half-written file is gone."""
 
 
 def register_csv_export(app: Treadle) -> None:
-    """Register the type."""
+    """Register ``CSV_EXPORT``."""
 
     @app.job("CSV_EXPORT")
-    def csv_export(payload: CsvExport, job: Job) -> CsvResult:
-        columns = columns_of(payload.data)
+    def csv_export(payload: CsvExport, job: Job) -> CsvExported:
+        rows, columns = payload.table
         with job.artifact("export.csv", "text/csv", deterministic=True) as file:
-            text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
-            _write(text, columns, payload, job)
-            text.flush()
-            text.detach()
-        return CsvResult(f"{job.id}.csv", len(payload.data), len(columns))
+            for text in render(_watched(payload, job), columns, escape_formulas=payload.escape_formulas):
+                file.write(text.encode())
+        return CsvExported(f"{job.id}.csv", rows, len(columns))
 
 
-def _write(text: io.TextIOWrapper, columns: list[str], payload: CsvExport, job: Job) -> None:
-    """Header and rows as RFC 4180 has them; nothing at all where there are no rows."""
-    if not payload.data:
-        return
-    escape = payload.escape_formulas
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([escaped(name) if escape else name for name in columns])
-    for index, raw in enumerate(payload.data):
-        row = _ROW.decode(raw)
-        writer.writerow([cell(row.get(name), escape=escape) for name in columns])
-        if index % PROGRESS_ROWS == PROGRESS_ROWS - 1:
+def _watched(payload: CsvExport, job: Job) -> Iterator[dict[str, Any]]:
+    """The rows, decoded one by one; tells the progress and stops where the job shall stop."""
+    rows = payload.table.rows
+    for done, text in enumerate(elements(payload.data)):
+        if done % _ROWS_BETWEEN_LOOKS == 0:
             if job.cancelled:
-                raise NonRetryable("stopped: a cancel was requested or the time is up")
-            job.progress(index + 1, len(payload.data), "rows")
+                raise ExportStopped(f"stopped after {done} of {rows} rows")
+            job.progress(done, rows, "rows")
+        yield read_row(text)
+    job.progress(rows, rows, "rows")

@@ -61,31 +61,21 @@ class Runner:
             if not scan_again and not is_due:
                 ids = await self._take(limit, pause_seconds * self._runtime.chance.uniform(0.5, 1.0))
             try:
-                jobs = await self._claim(ids, limit)
+                claimed = await self._claim(ids, limit)
             except Exception as error:  # an outage, or a bug: a worker that never claims again helps nobody
                 self._complain("a claim failed", error)
                 await asyncio.sleep(settings.poll_seconds * self._runtime.chance.uniform(0.5, 1.0))
                 continue
             if ids is None:
                 scanned_at = self._runtime.clock.rising()
-                scan_again = len(jobs) == limit
-                pause_seconds = settings.poll_seconds if jobs else min(2 * pause_seconds, settings.reconcile_seconds)
+                scan_again = claimed == limit
+                pause_seconds = settings.poll_seconds if claimed else min(2 * pause_seconds, settings.reconcile_seconds)
 
     async def work_forever(self) -> None:
         """One slot: attempt after attempt."""
         while True:
-            attempt = await self._inbox.get()
-            try:
-                outcome = await self._executor.run(attempt)
-            except Exception as error:  # the executor promises not to raise; a slot must outlive a broken promise
-                logger.exception("running a job broke the worker's own code", extra=_fields(attempt))
-                outcome = Failed("internal_error", type(error).__name__)
-            finally:
-                self._set_idle(self._idle + 1)
-            # Settled beside the slot: the next batch is claimed and run while this one is being written.
-            task = asyncio.create_task(self._settle(attempt, outcome))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            # No name here for the attempt: an idle slot would keep its payload in memory until the next one comes.
+            await self._work_on(await self._inbox.get())
 
     async def write_progress_forever(self) -> None:
         """Write the newest progress of each attempt once a second."""
@@ -119,6 +109,19 @@ class Runner:
                 await self._lease.next_beat()
         raise LeaseLost("this attempt is past: another one counts now")
 
+    async def _work_on(self, attempt: Attempt) -> None:
+        try:
+            outcome = await self._executor.run(attempt)
+        except Exception as error:  # the executor promises not to raise; a slot must outlive a broken promise
+            logger.exception("running a job broke the worker's own code", extra=_fields(attempt))
+            outcome = Failed("internal_error", type(error).__name__)
+        finally:
+            self._set_idle(self._idle + 1)
+        # Settled beside the slot: the next batch is claimed and run while this one is being written.
+        task = asyncio.create_task(self._settle(attempt, outcome))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
     @property
     def _queues(self) -> Sequence[str] | None:
         return self._runtime.settings.queues or None
@@ -136,7 +139,8 @@ class Runner:
         exc_info = None if isinstance(error, Unavailable) else error  # an outage needs no traceback, a bug does
         logger.warning("%s: %s", what, error, extra={"worker": self._lease.worker_id}, exc_info=exc_info)
 
-    async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> list[ClaimedJob]:
+    async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> int:
+        """Claim and hand over to the slots; how many came."""
         number = self._holding.begin_claim()
         worker_id = self._lease.worker_id
         attempts: list[Attempt] = []
@@ -150,7 +154,7 @@ class Runner:
         for attempt in attempts:
             self._inbox.put_nowait(attempt)
         self._set_idle(self._idle - len(attempts))
-        return jobs
+        return len(jobs)
 
     def _attempt(self, job: ClaimedJob) -> Attempt:
         return Attempt(
