@@ -71,7 +71,10 @@ def check_strict(body: bytes) -> None:
     ``too_deep``).
     """
     _check_depth(body)
-    _check_utf8(body)
+    try:
+        check_utf8(body)
+    except UnicodeDecodeError:
+        raise MalformedJson([Problem("", "malformed_json", "the body is not UTF-8")]) from None
     encoding = _encoding_to_check_in(body)
     try:
         _CHECKER.decode(body.decode(encoding))
@@ -84,14 +87,12 @@ def check_strict(body: bytes) -> None:
     _check_escapes(body)
 
 
-def _check_utf8(body: bytes) -> None:
+def check_utf8(data: bytes) -> None:
+    """Return if ``data`` is UTF-8. Raises ``UnicodeDecodeError``. Decoded whole, megabytes would be there twice."""
     decode = codecs.getincrementaldecoder("utf-8")().decode
-    try:
-        # A character cut off at the very end is no JSON either way.
-        for start in range(0, len(body), _WINDOW_BYTES):
-            decode(body[start : start + _WINDOW_BYTES])
-    except UnicodeDecodeError:
-        raise MalformedJson([Problem("", "malformed_json", "the body is not UTF-8")]) from None
+    for start in range(0, len(data), _WINDOW_BYTES):
+        decode(data[start : start + _WINDOW_BYTES])
+    decode(b"", True)
 
 
 def _encoding_to_check_in(body: bytes) -> str:

@@ -98,6 +98,29 @@ async def test_only_one_connection_is_cut(proxy: FaultProxy) -> None:
     assert await reader.read() == b"012"
 
     assert await said(*await connect(proxy), b"0123456789") == b"0123456789"
+    assert proxy.accepted == 2
+
+
+async def test_every_connection_there_is_can_be_cut_at_once(proxy: FaultProxy) -> None:
+    links = [await connect(proxy) for _ in range(3)]
+    for reader, writer in links:
+        assert await said(reader, writer, b"a") == b"a"
+
+    proxy.cut()
+
+    for reader, _ in links:
+        with pytest.raises(ConnectionError):
+            await reader.readexactly(1)
+
+
+async def test_a_delay_is_kept_each_way(proxy: FaultProxy) -> None:
+    reader, writer = await connect(proxy)
+    proxy.delay_seconds = 0.05
+    begun = asyncio.get_running_loop().time()
+
+    assert await said(reader, writer, b"a") == b"a"
+
+    assert asyncio.get_running_loop().time() - begun >= 0.1
 
 
 async def test_silence_holds_bytes_back_and_connections_open(proxy: FaultProxy, echo: Echo) -> None:

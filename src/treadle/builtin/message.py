@@ -16,9 +16,6 @@ _POLICY = SMTP.clone(cte_type="7bit")
 _MAX_PLAIN_LINE_BYTES = 900
 """RFC 5322 ends a line at 998; some relays break it at 990. Longer lines are encoded."""
 
-_MAX_QUOTED_BYTES = 64 * 1024
-"""Quoted-printable is encoded in Python, a second a MiB (CPython 3.11, 2026); base64 in C, milliseconds."""
-
 _PLAIN_BYTES = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
 
@@ -55,6 +52,6 @@ def _encoding(text: str) -> str:
     if not special_bytes and max(map(len, data.splitlines()), default=0) <= _MAX_PLAIN_LINE_BYTES:
         return "7bit"
     # Readable in its raw form where most of it is ASCII; base64 is shorter from a sixth on.
-    if len(data) <= _MAX_QUOTED_BYTES and special_bytes * 6 <= len(data):
+    if special_bytes * 6 <= len(data):
         return "quoted-printable"
     return "base64"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +9,7 @@ import msgspec
 
 from treadle.ids import JobId, WorkerId
 from treadle.job import ClaimedJob, NewJob, Orphan, StoredJob
+from treadle.jsontext import check_utf8
 from treadle.queue import Priority
 from treadle.retry import Backoff
 from treadle.states import Status
@@ -62,7 +62,7 @@ def has_large_payload(job: NewJob) -> bool:
 
 def insert_parameters(job: NewJob, now_micros: int) -> dict[str, object]:
     """What the query ``insert`` takes. Raises ``UnicodeError``: SQLite's own cast to TEXT takes any bytes."""
-    _check_utf8(job.payload)
+    check_utf8(job.payload)
     scheduled = job.run_at is not None
     return {
         "id": job.id,
@@ -80,14 +80,6 @@ def insert_parameters(job: NewJob, now_micros: int) -> dict[str, object]:
         "run_at": to_micros_or_none(job.run_at),
         "queued_at": None if scheduled else now_micros,
     }
-
-
-def _check_utf8(data: bytes) -> None:
-    """In pieces: decoded whole, a payload of megabytes stands in memory twice."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(data), MAX_INLINE_PAYLOAD_BYTES):
-        decoder.decode(data[start : start + MAX_INLINE_PAYLOAD_BYTES])
-    decoder.decode(b"", final=True)
 
 
 def claimed_job(row: sqlite3.Row, payload: bytes) -> ClaimedJob:
