@@ -28,6 +28,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_port: int
     host: str
     database_url: str | None
+    redis_url: str | None
+    redis_prefix: str
+    pgbouncer: bool
+    accept_loss: bool
     data_dir: Path
     output_dir: Path
     mail_host: str
@@ -149,8 +153,19 @@ def _path(text: str) -> Path:
 
 
 def _database_url(text: str) -> str:
-    # PostgreSQL is the next rung; until this release serves it, a clear refusal beats a silent SQLite file.
-    if not re.match(r"sqlite:///.+", text):
+    if not re.match(r"sqlite:///.+|postgres(ql)?://.+", text):
+        raise ValueError
+    return text
+
+
+def _redis_url(text: str) -> str:
+    if not re.match(r"rediss?://.+|unix://.+", text):
+        raise ValueError
+    return text
+
+
+def _redis_prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:._{}-]{0,63}", text):
         raise ValueError
     return text
 
@@ -190,9 +205,42 @@ SETTINGS: tuple[Setting, ...] = (
         "database_url",
         None,
         _database_url,
-        "sqlite:///PATH (this release serves SQLite)",
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE or sqlite:///PATH",
         "where jobs are kept; without it, treadle.db in the data folder",
         secret=True,
+    ),
+    Setting(
+        "REDIS_URL",
+        "redis_url",
+        None,
+        _redis_url,
+        "redis://HOST:PORT/NUMBER, rediss:// for TLS, or unix://PATH",
+        "Redis 7.0 or newer, or Valkey: tells workers at once what is ready; not needed, and losing it loses nothing",
+        secret=True,
+    ),
+    Setting(
+        "TREADLE_REDIS_PREFIX",
+        "redis_prefix",
+        "",
+        _redis_prefix,
+        "at most 63 letters, digits and : . _ { } -",
+        "put before the name of every list in Redis, for a server that is shared",
+    ),
+    Setting(
+        "TREADLE_PGBOUNCER",
+        "pgbouncer",
+        "0",
+        _flag,
+        "0 or 1",
+        "1 where DATABASE_URL is a PgBouncer in transaction mode: no prepared statements, no startup parameters",
+    ),
+    Setting(
+        "TREADLE_ACCEPT_LOSS",
+        "accept_loss",
+        "0",
+        _flag,
+        "0 or 1",
+        "1 starts on a PostgreSQL with fsync or synchronous_commit off: an acknowledged job may then be lost",
     ),
     Setting("TREADLE_DATA_DIR", "data_dir", "./data", _path, "a folder", "the SQLite file lives here"),
     Setting("TREADLE_OUTPUT_DIR", "output_dir", "./output", _path, "a folder", "artifacts are published here"),
