@@ -11,8 +11,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers import running
+from tests.servers.postgres import Postgres
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
+from treadle.store.postgres.store import PostgresStore
 from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
@@ -34,8 +37,18 @@ async def _sqlite_file(folder: Path) -> AsyncIterator[str]:
     yield str(folder / "treadle.db")
 
 
+def _postgres(server: Callable[[], Postgres]) -> StoreBackend:
+    @asynccontextmanager
+    async def fresh(folder: Path) -> AsyncIterator[str]:
+        with server().database() as address:
+            yield address
+
+    return StoreBackend(fresh, PostgresStore)
+
+
 STORES: dict[str, StoreBackend] = {
     "sqlite": StoreBackend(_sqlite_file, lambda address: SQLiteStore(Path(address))),
+    "postgres15": _postgres(running.machine_postgres),
 }
 
 DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
@@ -44,6 +57,7 @@ DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
 }
 
 CANNOT: dict[str, dict[str, str]] = {
+    "postgres15": {"changes": "no cheap number tells there; who waits for others' work scans"},
     "silent": {
         "hints": "it is for a process without a worker: nobody there takes hints, so none are kept",
         "changes": "nobody there waits for work",
