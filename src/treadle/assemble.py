@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import logging
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
 from treadle.artifacts.folder import ArtifactFolder
-from treadle.clock import AnchoredClock
+from treadle.clock import AnchoredClock, rising_seconds
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
-from treadle.errors import RegistrationError, SettingsError
+from treadle.dispatch.protocol import Dispatch
+from treadle.errors import RegistrationError, SettingsError, Unavailable
 from treadle.jobtype import Registry
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
+from treadle.store.postgres.address import shown
+from treadle.store.postgres.store import PostgresStore
+from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
+logger = logging.getLogger("treadle.assemble")
+
 VERSION = metadata.version("treadle")
+DATABASE_WAIT_SECONDS = 30.0
+"""How long a process that starts before its database waits for it; Compose starts both at once."""
+DATABASE_PAUSE_SECONDS = 0.5
+ANCHOR_SECONDS = 60.0
+"""How often the store is asked for the time anew: two machines' clocks drift apart by milliseconds in that."""
 
 
 def load_apps(settings: Settings) -> list[Registry]:
@@ -70,8 +83,16 @@ def _load_user_app(reference: str) -> Registry:
     return app
 
 
-def database_path(settings: Settings) -> Path:
-    """Where the SQLite file is."""
+def database_name(settings: Settings) -> str:
+    """Where jobs are kept, as it may be shown."""
+    return shown(settings.database_url) if _is_postgres(settings) else str(_sqlite_path(settings))
+
+
+def _is_postgres(settings: Settings) -> bool:
+    return settings.database_url is not None and settings.database_url.startswith(("postgres://", "postgresql://"))
+
+
+def _sqlite_path(settings: Settings) -> Path:
     if settings.database_url is not None:
         return Path(settings.database_url.removeprefix("sqlite:///"))
     return settings.data_dir / "treadle.db"
@@ -90,15 +111,55 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         raise SettingsError(
             [f"TREADLE_OUTPUT_DIR={settings.output_dir}: cannot be written ({error.strerror}); let this user write it"]
         ) from error
-    store = SQLiteStore(database_path(settings))
-    await store.open(migrate=settings.migrate == "on")
-    dispatch = LocalDispatch(store.changes) if has_worker else SilentDispatch()
+    store = await _open_store(settings)
+    dispatch = _dispatch(settings, store, has_worker=has_worker)
+    keeping_time: asyncio.Task[None] | None = None
     try:
         clock = AnchoredClock()
         clock.set_anchor(await store.anchor())
+        keeping_time = asyncio.create_task(_keep_time(store, clock))
         runtime = Runtime(store, dispatch, clock, settings, registry, artifacts)
         await store.declare_queues(sorted(known_queues(runtime)))
         yield runtime
     finally:
+        if keeping_time is not None:
+            keeping_time.cancel()
         await dispatch.aclose()
         await store.aclose()
+
+
+async def _open_store(settings: Settings) -> Store:
+    migrate = settings.migrate == "on"
+    if settings.database_url is None or not _is_postgres(settings):
+        file = SQLiteStore(_sqlite_path(settings))
+        await file.open(migrate=migrate)
+        return file
+    store = PostgresStore(settings.database_url, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
+    give_up_at = rising_seconds() + DATABASE_WAIT_SECONDS
+    told = ""
+    while True:
+        try:
+            await store.open(migrate=migrate)
+            return store
+        except Unavailable as error:
+            if rising_seconds() >= give_up_at:
+                raise
+            if str(error) != told:
+                told = str(error)
+                logger.warning("waiting for the database, %g s at most: %s", DATABASE_WAIT_SECONDS, told)
+        await asyncio.sleep(DATABASE_PAUSE_SECONDS)
+
+
+def _dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispatch:
+    if not has_worker:
+        return SilentDispatch()
+    # PostgreSQL tells of nobody's commits: what other processes submit is found by the worker's own scans, every
+    # TREADLE_POLL_SECONDS while there is something to do. What this process submits wakes it at once.
+    return LocalDispatch() if _is_postgres(settings) else LocalDispatch(store.changes)
+
+
+async def _keep_time(store: Store, clock: AnchoredClock) -> None:
+    while True:
+        await asyncio.sleep(ANCHOR_SECONDS)
+        with suppress(Unavailable):
+            clock.set_anchor(await store.anchor())
