@@ -11,6 +11,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers import running
+from tests.servers.postgres import Postgres, machine_installation, wheel_installation
+from tests.servers.redis import Redis
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
 from treadle.store.protocol import Store
@@ -29,24 +32,83 @@ class StoreBackend:
     """A store on the database at an address, not open yet."""
 
 
+@dataclass(frozen=True)
+class DispatchBackend:
+    """How tests reach one kind of dispatch. Those of one address share their hints, where they share any."""
+
+    fresh: Callable[[], AbstractAsyncContextManager[str]]
+    """An address without hints for one test."""
+    dispatch: Callable[[str, Changes | None], Dispatch]
+    """A dispatch there; it may be told of others' commits."""
+
+
 @asynccontextmanager
 async def _sqlite_file(folder: Path) -> AsyncIterator[str]:
     yield str(folder / "treadle.db")
 
 
+def _on_postgres(server: Callable[[], Postgres]) -> StoreBackend:
+    @asynccontextmanager
+    async def database(folder: Path) -> AsyncIterator[str]:
+        with server().database() as address:
+            yield address
+
+    return StoreBackend(database, _postgres_store)
+
+
+def _postgres_store(address: str) -> Store:
+    from treadle.store.postgres.store import PostgresStore
+
+    return PostgresStore(address)
+
+
+@asynccontextmanager
+async def _this_process() -> AsyncIterator[str]:
+    yield ""
+
+
+def _on_redis(server: Callable[[], Redis]) -> DispatchBackend:
+    @asynccontextmanager
+    async def flushed() -> AsyncIterator[str]:
+        server().flush()
+        yield server().address
+
+    return DispatchBackend(flushed, _redis_dispatch)
+
+
+def _redis_dispatch(address: str, changes: Changes | None) -> Dispatch:
+    from treadle.dispatch.redis import RedisDispatch
+
+    return RedisDispatch(address)
+
+
+# Named by what the machine has, 15 on Debian 12; where that is the wheel's major, both are one.
+_MACHINE, _WHEEL = (
+    f"postgres{installation.major}" if installation is not None else f"postgres-of-{origin}"
+    for origin, installation in (("machine", machine_installation()), ("wheel", wheel_installation()))
+)
+
 STORES: dict[str, StoreBackend] = {
     "sqlite": StoreBackend(_sqlite_file, lambda address: SQLiteStore(Path(address))),
+    _MACHINE: _on_postgres(running.machine_postgres),
+    _WHEEL: _on_postgres(running.wheel_postgres),
 }
 
-DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
-    "local": LocalDispatch,
-    "silent": lambda changes: SilentDispatch(),
+DISPATCHES: dict[str, DispatchBackend] = {
+    "local": DispatchBackend(_this_process, lambda address, changes: LocalDispatch(changes)),
+    "silent": DispatchBackend(_this_process, lambda address, changes: SilentDispatch()),
+    "redis": _on_redis(running.redis),
+    "valkey": _on_redis(running.valkey),
 }
+
+_REDIS_CANNOT = {"changes": "it needs no ear on the store: other processes announce to it as well"}
 
 CANNOT: dict[str, dict[str, str]] = {
     "silent": {
         "hints": "it is for a process without a worker: nobody there takes hints, so none are kept",
         "changes": "nobody there waits for work",
     },
+    "redis": _REDIS_CANNOT,
+    "valkey": _REDIS_CANNOT,
 }
 """Backend: ability: why it has none. Tests marked ``needs("ability")`` are not run on it; the report says so."""
