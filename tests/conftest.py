@@ -20,7 +20,7 @@ def pytest_report_header() -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "rung" in metafunc.fixturenames:
-        metafunc.parametrize("rung", rungs_of(metafunc.definition))
+        metafunc.parametrize("rung", rungs_of(metafunc.definition.get_closest_marker("only_on")))
 
 
 @pytest.fixture

@@ -40,11 +40,10 @@ Redis; the conformance tests have every combination of version and contract.
 """
 
 
-def rungs_of(definition: pytest.Function) -> list[str]:
-    """The rungs a test runs on: all, or those that its ``only_on`` names."""
-    mark = definition.get_closest_marker("only_on")
-    if mark is None:
+def rungs_of(only_on: pytest.Mark | None) -> list[str]:
+    """The rungs a test with this mark runs on; all without one."""
+    if only_on is None:
         return list(RUNGS)
-    assert mark.kwargs.get("reason"), f"{definition.name}: only_on without a reason"
-    assert set(mark.args) <= set(RUNGS), f"{definition.name}: no such rung"
-    return list(mark.args)
+    assert only_on.kwargs.get("reason"), "only_on wants a reason"
+    assert set(only_on.args) <= set(RUNGS), f"only_on{only_on.args}: the rungs are {list(RUNGS)}"
+    return list(only_on.args)
