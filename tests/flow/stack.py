@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from tests.servers import running
 from tests.servers.ports import free_ports as free_ports
 from tests.waiting import eventually_blocking
 
@@ -60,6 +61,7 @@ class Stack:
             **(settings or {}),
         }
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._guard = running.place().guard
         self.client = self.new_client()
 
     def start(
@@ -78,6 +80,7 @@ class Stack:
                 stderr=log,
             )
         self.processes.append(process)
+        self._guard.watch(process.pid, signal.SIGKILL)
         if command in {"dev", "api"}:
             eventually_blocking(lambda: self._answers(process), within_seconds=60)
         if command == "mailbox":
@@ -170,3 +173,4 @@ class Stack:
                     os.kill(child, signal.SIGKILL)
                 process.kill()
                 process.wait(timeout=30)
+            self._guard.forget(process.pid)
