@@ -101,7 +101,11 @@ DISPATCHES: dict[str, DispatchBackend] = {
     "valkey": _on_redis(running.valkey),
 }
 
-_REDIS_CANNOT = {"changes": "it needs no ear on the store: other processes announce to it as well"}
+_REDIS_CANNOT = {
+    "changes": "it needs no ear on the store: other processes announce to it as well",
+    "bound of its own": "its lists are as long as Redis has room for",
+    "cancelled takes": "what Redis hands over while its taker leaves is lost; its jobs are found by scan",
+}
 
 CANNOT: dict[str, dict[str, str]] = {
     "silent": {

@@ -35,6 +35,7 @@ async def test_announcing_to_a_closed_dispatch_is_no_error(dispatch: Dispatch) -
 
 
 @pytest.mark.needs("hints")
+@pytest.mark.needs("bound of its own")
 async def test_a_line_nobody_takes_from_keeps_its_oldest_hints_and_no_more_than_it_can_hold(
     dispatch: Dispatch,
 ) -> None:
