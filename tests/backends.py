@@ -6,13 +6,17 @@ The only home of backends' names on the tests' side: a new one is one entry here
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers import running
+from tests.servers.redis import Redis
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
+from treadle.dispatch.redis import RedisDispatch
 from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
@@ -38,9 +42,17 @@ STORES: dict[str, StoreBackend] = {
     "sqlite": StoreBackend(_sqlite_file, lambda address: SQLiteStore(Path(address))),
 }
 
+
+def _redis_dispatch(server: Redis, changes: Changes | None) -> Dispatch:
+    """On lists of its own: nothing is shared with other tests, and nothing has to be emptied."""
+    return RedisDispatch(server.address, prefix=f"{uuid.uuid4()}:", local=LocalDispatch(changes))
+
+
 DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
     "local": LocalDispatch,
     "silent": lambda changes: SilentDispatch(),
+    "redis": lambda changes: _redis_dispatch(running.redis(), changes),
+    "valkey": lambda changes: _redis_dispatch(running.valkey(), changes),
 }
 
 CANNOT: dict[str, dict[str, str]] = {
@@ -48,5 +60,7 @@ CANNOT: dict[str, dict[str, str]] = {
         "hints": "it is for a process without a worker: nobody there takes hints, so none are kept",
         "changes": "nobody there waits for work",
     },
+    "redis": {"changes": "others tell it through Redis what they commit"},
+    "valkey": {"changes": "others tell it through Valkey what they commit"},
 }
 """Backend: ability: why it has none. Tests marked ``needs("ability")`` are not run on it; the report says so."""
