@@ -6,6 +6,7 @@ The only home of backends' names on the tests' side: a new one is one entry here
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tests.servers.postgres import Postgres, machine_installation, wheel_install
 from tests.servers.redis import Redis
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
+from treadle.dispatch.redis import RedisDispatch
 from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
@@ -30,16 +32,6 @@ class StoreBackend:
     """An empty database for one test, which may use the folder; gone again on leaving."""
     store: Callable[[str], Store]
     """A store on the database at an address, not open yet."""
-
-
-@dataclass(frozen=True)
-class DispatchBackend:
-    """How tests reach one kind of dispatch. Those of one address share their hints, where they share any."""
-
-    fresh: Callable[[], AbstractAsyncContextManager[str]]
-    """An address without hints for one test."""
-    dispatch: Callable[[str, Changes | None], Dispatch]
-    """A dispatch there; it may be told of others' commits."""
 
 
 @asynccontextmanager
@@ -62,24 +54,9 @@ def _postgres_store(address: str) -> Store:
     return PostgresStore(address)
 
 
-@asynccontextmanager
-async def _this_process() -> AsyncIterator[str]:
-    yield ""
-
-
-def _on_redis(server: Callable[[], Redis]) -> DispatchBackend:
-    @asynccontextmanager
-    async def flushed() -> AsyncIterator[str]:
-        server().flush()
-        yield server().address
-
-    return DispatchBackend(flushed, _redis_dispatch)
-
-
-def _redis_dispatch(address: str, changes: Changes | None) -> Dispatch:
-    from treadle.dispatch.redis import RedisDispatch
-
-    return RedisDispatch(address)
+def _redis_dispatch(server: Redis, changes: Changes | None) -> Dispatch:
+    """On lists of its own: nothing is shared with other tests, and nothing has to be emptied."""
+    return RedisDispatch(server.address, prefix=f"{uuid.uuid4()}:", local=LocalDispatch(changes))
 
 
 # Named by what the machine has, 15 on Debian 12; where that is the wheel's major, both are one.
@@ -94,17 +71,11 @@ STORES: dict[str, StoreBackend] = {
     _WHEEL: _on_postgres(running.wheel_postgres),
 }
 
-DISPATCHES: dict[str, DispatchBackend] = {
-    "local": DispatchBackend(_this_process, lambda address, changes: LocalDispatch(changes)),
-    "silent": DispatchBackend(_this_process, lambda address, changes: SilentDispatch()),
-    "redis": _on_redis(running.redis),
-    "valkey": _on_redis(running.valkey),
-}
-
-_REDIS_CANNOT = {
-    "changes": "it needs no ear on the store: other processes announce to it as well",
-    "bound of its own": "its lists are as long as Redis has room for",
-    "cancelled takes": "what Redis hands over while its taker leaves is lost; its jobs are found by scan",
+DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
+    "local": LocalDispatch,
+    "silent": lambda changes: SilentDispatch(),
+    "redis": lambda changes: _redis_dispatch(running.redis(), changes),
+    "valkey": lambda changes: _redis_dispatch(running.valkey(), changes),
 }
 
 CANNOT: dict[str, dict[str, str]] = {
@@ -112,7 +83,7 @@ CANNOT: dict[str, dict[str, str]] = {
         "hints": "it is for a process without a worker: nobody there takes hints, so none are kept",
         "changes": "nobody there waits for work",
     },
-    "redis": _REDIS_CANNOT,
-    "valkey": _REDIS_CANNOT,
+    "redis": {"changes": "others tell it through Redis what they commit"},
+    "valkey": {"changes": "others tell it through Valkey what they commit"},
 }
 """Backend: ability: why it has none. Tests marked ``needs("ability")`` are not run on it; the report says so."""

@@ -12,11 +12,14 @@ from pathlib import Path
 from treadle.artifacts.folder import ArtifactFolder
 from treadle.clock import AnchoredClock
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
+from treadle.dispatch.protocol import Dispatch
+from treadle.dispatch.redis import RedisDispatch
 from treadle.errors import RegistrationError, SettingsError
 from treadle.jobtype import Registry
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
+from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
 VERSION = metadata.version("treadle")
@@ -77,6 +80,23 @@ def database_path(settings: Settings) -> Path:
     return settings.data_dir / "treadle.db"
 
 
+def new_dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispatch:
+    """How this process gives and gets hints. Redis is not waited for: it may come and go. Raises ``SettingsError``."""
+    if settings.redis_url is None:
+        return LocalDispatch(store.changes) if has_worker else SilentDispatch()
+    try:
+        dispatch = RedisDispatch(
+            settings.redis_url,
+            prefix=settings.redis_prefix,
+            queue_names=store.queue_names,
+            local=LocalDispatch(store.changes),
+        )
+    except ValueError as error:
+        raise SettingsError([f"REDIS_URL {error}"]) from None
+    dispatch.start()
+    return dispatch
+
+
 @asynccontextmanager
 async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bool) -> AsyncIterator[Runtime]:
     """A runtime on an open store, closed again on leaving.
@@ -92,7 +112,11 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         ) from error
     store = SQLiteStore(database_path(settings))
     await store.open(migrate=settings.migrate == "on")
-    dispatch = LocalDispatch(store.changes) if has_worker else SilentDispatch()
+    try:
+        dispatch = new_dispatch(settings, store, has_worker=has_worker)
+    except BaseException:
+        await store.aclose()
+        raise
     try:
         clock = AnchoredClock()
         clock.set_anchor(await store.anchor())

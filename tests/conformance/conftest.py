@@ -116,17 +116,15 @@ def dispatch_backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def new_dispatch(dispatch_backend: str) -> AsyncIterator[NewDispatch]:
     """Makes dispatches that close with the test; ``changes`` tells of others' commits, where a test wants that."""
-    backend = DISPATCHES[dispatch_backend]
     made: list[Dispatch] = []
-    async with backend.fresh() as address:
 
-        def make(changes: Changes | None = None) -> Dispatch:
-            made.append(backend.dispatch(address, changes))
-            return made[-1]
+    def make(changes: Changes | None = None) -> Dispatch:
+        made.append(DISPATCHES[dispatch_backend](changes))
+        return made[-1]
 
-        yield make
-        for dispatch in made:
-            await dispatch.aclose()
+    yield make
+    for dispatch in made:
+        await dispatch.aclose()
 
 
 @pytest.fixture
