@@ -15,6 +15,7 @@ from treadle.artifacts.folder import ArtifactFolder
 from treadle.clock import AnchoredClock, rising_seconds
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
+from treadle.dispatch.redis import RedisDispatch
 from treadle.errors import RegistrationError, SettingsError, Unavailable
 from treadle.jobtype import Registry
 from treadle.service.runtime import Runtime
@@ -85,17 +86,39 @@ def _load_user_app(reference: str) -> Registry:
 
 def database_name(settings: Settings) -> str:
     """Where jobs are kept, as it may be shown."""
-    return shown(settings.database_url) if _is_postgres(settings) else str(_sqlite_path(settings))
+    address = _postgres_address(settings)
+    return str(_sqlite_path(settings)) if address is None else shown(address)
 
 
-def _is_postgres(settings: Settings) -> bool:
-    return settings.database_url is not None and settings.database_url.startswith(("postgres://", "postgresql://"))
+def _postgres_address(settings: Settings) -> str | None:
+    url = settings.database_url
+    return None if url is None or url.startswith("sqlite:") else url
 
 
 def _sqlite_path(settings: Settings) -> Path:
     if settings.database_url is not None:
         return Path(settings.database_url.removeprefix("sqlite:///"))
     return settings.data_dir / "treadle.db"
+
+
+def new_dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispatch:
+    """How this process gives and gets hints. Redis is not waited for: it may come and go. Raises ``SettingsError``."""
+    # PostgreSQL tells of nobody's commits. What other processes submit there is found by the worker's own scans, every
+    # TREADLE_POLL_SECONDS while there is something to do; what this process submits wakes it at once.
+    changes = store.changes if _postgres_address(settings) is None else None
+    if settings.redis_url is None:
+        return LocalDispatch(changes) if has_worker else SilentDispatch()
+    try:
+        dispatch = RedisDispatch(
+            settings.redis_url,
+            prefix=settings.redis_prefix,
+            queue_names=store.queue_names,
+            local=LocalDispatch(changes),
+        )
+    except ValueError as error:
+        raise SettingsError([f"REDIS_URL {error}"]) from None
+    dispatch.start()
+    return dispatch
 
 
 @asynccontextmanager
@@ -111,8 +134,12 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         raise SettingsError(
             [f"TREADLE_OUTPUT_DIR={settings.output_dir}: cannot be written ({error.strerror}); let this user write it"]
         ) from error
-    store = await _open_store(settings)
-    dispatch = _dispatch(settings, store, has_worker=has_worker)
+    store = await open_store(settings)
+    try:
+        dispatch = new_dispatch(settings, store, has_worker=has_worker)
+    except BaseException:
+        await store.aclose()
+        raise
     keeping_time: asyncio.Task[None] | None = None
     try:
         clock = AnchoredClock()
@@ -128,13 +155,15 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         await store.aclose()
 
 
-async def _open_store(settings: Settings) -> Store:
+async def open_store(settings: Settings) -> Store:
+    """The store of ``DATABASE_URL``, open; a database server is waited for. Raises ``StoreRefused``, ``Unavailable``."""
     migrate = settings.migrate == "on"
-    if settings.database_url is None or not _is_postgres(settings):
+    address = _postgres_address(settings)
+    if address is None:
         file = SQLiteStore(_sqlite_path(settings))
         await file.open(migrate=migrate)
         return file
-    store = PostgresStore(settings.database_url, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
+    store = PostgresStore(address, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
     give_up_at = rising_seconds() + DATABASE_WAIT_SECONDS
     told = ""
     while True:
@@ -148,14 +177,6 @@ async def _open_store(settings: Settings) -> Store:
                 told = str(error)
                 logger.warning("waiting for the database, %g s at most: %s", DATABASE_WAIT_SECONDS, told)
         await asyncio.sleep(DATABASE_PAUSE_SECONDS)
-
-
-def _dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispatch:
-    if not has_worker:
-        return SilentDispatch()
-    # PostgreSQL tells of nobody's commits: what other processes submit is found by the worker's own scans, every
-    # TREADLE_POLL_SECONDS while there is something to do. What this process submits wakes it at once.
-    return LocalDispatch() if _is_postgres(settings) else LocalDispatch(store.changes)
 
 
 async def _keep_time(store: Store, clock: AnchoredClock) -> None:

@@ -64,7 +64,7 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
     """Whether there is such a process. One that has ended and waits to be reaped by whoever adopted it is none."""
     try:
         os.kill(pid, 0)
@@ -81,7 +81,7 @@ def _end(watched: dict[int, int]) -> None:
         _signal(pid, by)
         _signal(pid, signal.SIGCONT)  # a test may have paused it
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < give_up_at and any(map(_runs, watched)):
+    while time.monotonic() < give_up_at and any(map(runs, watched)):
         time.sleep(0.02)  # noqa: TID251  (not a test, and imports nothing of them)
     for pid in watched:
         _signal(pid, signal.SIGKILL)

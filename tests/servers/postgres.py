@@ -164,6 +164,8 @@ class Postgres:
     @contextmanager
     def database(self) -> Iterator[str]:
         """An empty database's address, for one test. Databases are used again and again."""
+        if not self.program.runs:  # a test stopped it and then failed: only that one shall
+            self.start()
         if self._idle:
             name = self._idle.pop()
             self.empty(name)
@@ -180,18 +182,21 @@ class Postgres:
             return False
 
     def _make_cluster(self, configuration: Mapping[str, str], folder: Path) -> None:
-        command = [self._binaries / "initdb", "-D", self._cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-        command += ["--no-locale", "--no-sync", "--no-instructions"]
-        user = as_nobody()
-        clean = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-        made = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False, **user)
-        assert made.returncode == 0, made.stdout + made.stderr
+        initdb = [str(self._binaries / "initdb"), "-D", str(self._cluster), "-U", "postgres", "-A", "trust"]
+        _run([*initdb, "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"], folder)
         with (self._cluster / "postgresql.conf").open("a") as file:
             settings = {"port": str(self.port), "unix_socket_directories": str(folder), **configuration}
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-        single = [self._binaries / "postgres", "--single", "-D", self._cluster, "postgres"]
-        role = "CREATE ROLE treadle LOGIN\n"
-        subprocess.run(single, cwd=folder, env=clean, input=role, capture_output=True, text=True, check=True, **user)
+        single = [str(self._binaries / "postgres"), "--single", "-D", str(self._cluster), "postgres"]
+        _run(single, folder, said="CREATE ROLE treadle LOGIN\n")
+
+
+def _run(command: list[str], folder: Path, *, said: str = "") -> None:
+    clean = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    done = subprocess.run(
+        command, cwd=folder, env=clean, input=said, capture_output=True, text=True, check=False, **as_nobody()
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _reachable(installation: Installation, place: Place) -> Path:

@@ -45,13 +45,18 @@ class Program:
         assert self._process is not None, "it does not run"
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, answers: Callable[[], bool]) -> None:
         """Start it and return once it answers. It is tried again where it ends at once: what is left of its killed
         predecessor may still hold the port or the files. Raises ``AssertionError`` with its log.
         """
 
         def is_ready() -> bool:
-            if self._process is None or self._process.poll() is not None:
+            if not self.runs:
                 self._forget()
                 self._launch()
             return answers()

@@ -79,11 +79,12 @@ class Redis:
         self.password = password
         self.tls = tls
         (self.port,) = free_ports(1)
-        plain = ("--port", str(self.port))
-        secured = ("--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no")
-        secured += ("--tls-cert-file", str(CERTIFICATE), "--tls-key-file", str(CERTIFICATE))
-        command = [str(installation.binary), *(secured if tls else plain), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--appendonly", "no", *options]
+        command = [str(installation.binary), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *options]
+        if tls:
+            command += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            command += ["--tls-cert-file", str(CERTIFICATE), "--tls-key-file", str(CERTIFICATE)]
+        else:
+            command += ["--port", str(self.port)]
         if password is not None:
             command += ["--requirepass", password]
         self.program = Program(place, place.new_folder("redis"), command)

@@ -214,6 +214,10 @@ class PostgresStore:
         """See ``Store.queues``."""
         return await reading.queues(self._connections)
 
+    async def queue_names(self) -> list[str]:
+        """See ``Store.queue_names``."""
+        return [row["name"] for row in await self._connections.read(SQL["queue_names"], {})]
+
     async def declare_queues(self, names: Sequence[str]) -> None:
         """See ``Store.declare_queues``."""
         if names:

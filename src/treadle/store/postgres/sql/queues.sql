@@ -28,6 +28,9 @@ FROM queues
   ) AS running ON running.queue = name
 ORDER BY name;
 
+-- name: queue_names
+SELECT name FROM queues ORDER BY name;
+
 -- name: prune_keys
 WITH expired AS MATERIALIZED (
   SELECT scope, key FROM idempotency_keys WHERE expires_at <= :now::timestamptz
