@@ -11,20 +11,25 @@ from contextlib import asynccontextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
+
 from treadle.artifacts.folder import ArtifactFolder
 from treadle.clock import AnchoredClock, rising_seconds
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
 from treadle.dispatch.redis import RedisDispatch
-from treadle.errors import RegistrationError, SettingsError, Unavailable
+from treadle.errors import RegistrationError, SettingsError, StoreRefused, Unavailable
 from treadle.jobtype import Registry
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
 from treadle.store.postgres.address import shown
 from treadle.store.postgres.store import PostgresStore
+from treadle.store.postgres.transfer import open_target
 from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
+from treadle.store.sqlite.transfer import SQLiteSource
+from treadle.store.transfer import Source, Target
 
 logger = logging.getLogger("treadle.assemble")
 
@@ -153,6 +158,24 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
             keeping_time.cancel()
         await dispatch.aclose()
         await store.aclose()
+
+
+@asynccontextmanager
+async def open_move(settings: Settings, to: str) -> AsyncIterator[tuple[Source, Target]]:
+    """The SQLite file of ``settings``, for this process alone, and the database ``to`` with its schema up to date.
+
+    Raises ``StoreRefused``, ``Unavailable``.
+    """
+    if _postgres_address(settings) is not None:
+        raise StoreRefused("DATABASE_URL names the source, and only a SQLite file can be moved: unset it, or name one")
+    source = SQLiteSource(_sqlite_path(settings))
+    source.open()
+    try:
+        await (await open_store(msgspec.structs.replace(settings, database_url=to, migrate="on"))).aclose()
+        async with open_target(to, pgbouncer=settings.pgbouncer) as target:
+            yield source, target
+    finally:
+        source.close()
 
 
 async def open_store(settings: Settings) -> Store:

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from treadle.cli.migrate import migrate
+from treadle.cli.move import move
 from treadle.cli.serve import api, dev, mailbox, worker
 from treadle.cli.settings import settings
 from treadle.cli.smoke import smoke
@@ -33,7 +34,7 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 70 bug or worn out, 75 store away (try again), 78 settings.",
 )
-for command in (dev, api, worker, mailbox, migrate, settings, smoke):
+for command in (dev, api, worker, mailbox, migrate, move, settings, smoke):
     cli.command()(command)
 
 
