@@ -20,6 +20,7 @@ from treadle.dispatch.protocol import Dispatch
 from treadle.dispatch.redis import RedisDispatch
 from treadle.errors import RegistrationError, SettingsError, StoreRefused, Unavailable
 from treadle.jobtype import Registry
+from treadle.service.catalogue import publish
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
@@ -152,6 +153,7 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         keeping_time = asyncio.create_task(_keep_time(store, clock))
         runtime = Runtime(store, dispatch, clock, settings, registry, artifacts)
         await store.declare_queues(sorted(known_queues(runtime)))
+        await publish(runtime)
         yield runtime
     finally:
         if keeping_time is not None:

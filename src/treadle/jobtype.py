@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from treadle.context import Job
-from treadle.errors import RegistrationError
+from treadle.errors import InvalidInput, Problem, RegistrationError
 from treadle.job import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, MAX_TYPE_LENGTH
 from treadle.queue import DEFAULT_QUEUE, QUEUE_NAME_RULE, is_queue_name
 from treadle.retry import Retry
@@ -37,6 +37,14 @@ class JobType:
     retry: Retry
     timeout_seconds: float
     queue: str
+
+    def check(self, payload: bytes) -> list[Problem]:
+        """Every problem of a payload that is JSON, with pointers from the payload's own root."""
+        try:
+            self.model.decode(payload)
+        except InvalidInput as error:
+            return list(error.problems)
+        return []
 
 
 class Registry:

@@ -18,6 +18,7 @@ from treadle.api.problems import METHOD_NOT_ALLOWED, NOT_FOUND, Refused
 from treadle.api.request import Request
 from treadle.api.result import Results
 from treadle.api.throttle import Throttle
+from treadle.api.types import Types
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
@@ -51,6 +52,7 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
     jobs = Jobs(runtime, submitter, watcher)
     results = Results(runtime)
     admin = Admin(runtime)
+    types = Types(submitter.catalogue)
     health = Health(runtime)
     return (
         Door("POST", "/jobs", Guard.KEY, jobs.submit),
@@ -70,6 +72,7 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("GET", "/admin/queues", Guard.ADMIN, admin.list_queues),
         Door("POST", "/admin/queues/{name}/pause", Guard.ADMIN, admin.pause),
         Door("POST", "/admin/queues/{name}/resume", Guard.ADMIN, admin.resume),
+        Door("GET", "/types", Guard.KEY, types.list_types),
         Door("GET", "/health", Guard.PUBLIC, health.health),
         Door("GET", "/live", Guard.PUBLIC, health.live),
     )

@@ -12,9 +12,9 @@ from treadle.errors import InvalidInput, KeyInFlight, KeyReused, Problem
 from treadle.failpoints import hit
 from treadle.ids import JobId, new_job_id
 from treadle.job import DEFAULT_TIMEOUT_SECONDS, JobRequest, NewJob
-from treadle.jobtype import JobType
 from treadle.queue import DEFAULT_QUEUE, Priority
 from treadle.retry import Retry
+from treadle.service.catalogue import Catalogue
 from treadle.service.runtime import Runtime
 from treadle.store.protocol import IdempotencyKey, InsertResult, KeyClash, Replayed, Submission
 
@@ -49,6 +49,7 @@ class Submitter:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._catalogue = Catalogue(runtime)
         self._group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert)
         # Requests with a key go in statements of their own: a lock on a key must not hold up the rest.
         self._keyed_group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert)
@@ -63,6 +64,8 @@ class Submitter:
         one request itself. Raises ``InvalidInput`` with every problem of every request, ``KeyReused``,
         ``KeyInFlight``, ``Overloaded``, ``Unavailable``, ``Unstorable``.
         """
+        if self._runtime.settings.is_strict or any(request.queue is not None for request in requests):
+            await self._catalogue.look_up({request.type for request in requests if request.type is not None})
         now = self._runtime.clock.now()
         size_bytes = sum(len(request.payload or b"") for request in requests)
         if size_bytes > LARGE_BYTES:
@@ -77,6 +80,11 @@ class Submitter:
         if isinstance(result, KeyClash):
             raise KeyReused("this Idempotency-Key was used with another body")
         return Submitted(result.ids, replayed=isinstance(result, Replayed))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The types whose jobs are accepted."""
+        return self._catalogue
 
     async def aclose(self) -> None:
         """Return when every accepted request is known."""
@@ -115,7 +123,7 @@ class Submitter:
         problems: list[Problem] = []
         for index, request in enumerate(requests):
             found: list[Problem] = list(request.problems)
-            job = resolve(self._runtime, request, now, found)
+            job = resolve(self._runtime, self._catalogue, request, now, found)
             if job is not None and not found:
                 jobs.append(job)
             elif len(problems) < MAX_REPORTED_PROBLEMS:
@@ -126,44 +134,39 @@ class Submitter:
         return tuple(jobs)
 
 
-def resolve(runtime: Runtime, request: JobRequest, now: datetime, problems: list[Problem]) -> NewJob | None:
+def resolve(
+    runtime: Runtime, catalogue: Catalogue, request: JobRequest, now: datetime, problems: list[Problem]
+) -> NewJob | None:
     """``request`` with its type's policy in it; adds to ``problems`` whatever stands against it."""
-    jobtype = runtime.registry.get(request.type) if request.type is not None else None
-    if request.type is not None and jobtype is None and runtime.settings.is_strict:
+    known = catalogue.get(request.type) if request.type is not None else None
+    if request.type is not None and known is None and runtime.settings.is_strict:
         problems.append(Problem("/type", "unknown_type", "no job type of this name is registered"))
-    if request.payload is not None and jobtype is not None and runtime.settings.is_strict:
-        _check_payload(jobtype, request.payload, problems)
-    queue = request.queue or (jobtype.queue if jobtype is not None else DEFAULT_QUEUE)
-    if request.queue is not None and request.queue not in known_queues(runtime):
+    if request.payload is not None and known is not None and runtime.settings.is_strict:
+        problems += [Problem(f"/payload{p.pointer}", p.code, p.detail) for p in known.check(request.payload)]
+    queue = request.queue or (known.queue if known is not None else DEFAULT_QUEUE)
+    if request.queue is not None and request.queue not in known_queues(runtime) | catalogue.queues:
         problems.append(Problem("/queue", "unknown_queue", "no job type, worker or setting names this queue"))
     if request.type is None or request.payload is None:
         return None
-    policy = jobtype.retry if jobtype is not None else Retry()
-    own_timeout = jobtype.timeout_seconds if jobtype is not None else DEFAULT_TIMEOUT_SECONDS
+    policy = Retry()
     return NewJob(
         id=new_job_id(),
         type=request.type,
         queue=queue,
         priority=request.priority if request.priority is not None else Priority.DEFAULT,
         payload=request.payload,
-        max_attempts=request.max_attempts or policy.attempts,
-        max_crashes=policy.crashes,
-        timeout_seconds=request.timeout_seconds or own_timeout,
-        backoff=policy.backoff(scale=runtime.backoff_scale),
+        max_attempts=request.max_attempts or (known.max_attempts if known is not None else policy.attempts),
+        max_crashes=known.max_crashes if known is not None else policy.crashes,
+        timeout_seconds=request.timeout_seconds
+        or (known.timeout_seconds if known is not None else DEFAULT_TIMEOUT_SECONDS),
+        backoff=known.backoff if known is not None else policy.backoff(scale=runtime.backoff_scale),
         run_at=_run_at(request, now),
     )
 
 
 def known_queues(runtime: Runtime) -> frozenset[str]:
-    """Queues that a type or a setting names."""
+    """Queues that a type of this process or a setting names."""
     return frozenset({DEFAULT_QUEUE, *runtime.settings.queues, *(jobtype.queue for jobtype in runtime.registry)})
-
-
-def _check_payload(jobtype: JobType, payload: bytes, problems: list[Problem]) -> None:
-    try:
-        jobtype.model.decode(payload)
-    except InvalidInput as error:
-        problems += [Problem(f"/payload{p.pointer}", p.code, p.detail) for p in error.problems]
 
 
 def _run_at(request: JobRequest, now: datetime) -> datetime | None:

@@ -16,7 +16,7 @@ S7  Ready order is ``(queued_at, id)`` inside a line (one priority of one queue)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -25,6 +25,7 @@ from treadle.clock import Anchor
 from treadle.ids import JobId, WorkerId
 from treadle.job import AttemptError, ClaimedJob, NewJob, Orphan, StoredJob
 from treadle.queue import Priority
+from treadle.retry import Backoff
 from treadle.states import Status, Verb
 
 
@@ -192,12 +193,31 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     oldest_queued_at: datetime | None
 
 
+class PublishedType(msgspec.Struct, frozen=True, kw_only=True):
+    """A job type as some process that knows it told the store: all that accepting its jobs needs.
+
+    ``backoff`` is scaled already (``TREADLE_RETRY_BASE_SECONDS`` of that process). ``schema``: JSON Schema of the
+    payload, as JSON.
+    """
+
+    name: str
+    queue: str
+    max_attempts: int
+    max_crashes: int
+    timeout_seconds: float
+    backoff: Backoff
+    schema: bytes
+
+
 class Expiry(msgspec.Struct, frozen=True):
     """Jobs in ``status`` that finished before ``before`` may go."""
 
     status: Status
     before: datetime
 
+
+TYPES_KEPT = timedelta(days=7)
+"""A type that no process has published for so long is gone: its jobs would wait for nobody."""
 
 COUNT_CAP = 10_000
 """Nothing is counted beyond this: an unbounded COUNT is what kills dashboards at a million rows."""
@@ -301,6 +321,14 @@ class Store(Protocol):
         """The names alone of every declared queue, sorted: cheap enough to be asked every few seconds."""
         ...
 
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """Tell what this process knows; the newest word on a name counts. ``prune`` forgets what is not repeated."""
+        ...
+
+    async def types(self) -> list[PublishedType]:
+        """All published types, by name."""
+        ...
+
     async def declare_queues(self, names: Sequence[str]) -> None:
         """Make queue names known; known ones stay as they are."""
         ...
@@ -310,5 +338,7 @@ class Store(Protocol):
         ...
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
-        """Delete at most ``limit`` expired jobs, and expired keys and long-ended leases. The number of jobs."""
+        """Delete at most ``limit`` expired jobs, and expired keys, long-ended leases and types that nobody has
+        published for ``TYPES_KEPT``. The number of jobs.
+        """
         ...

@@ -31,6 +31,7 @@ from treadle.store.protocol import (
     Operated,
     Page,
     Promoted,
+    PublishedType,
     QueueRecord,
     Settled,
     Store,
@@ -234,6 +235,14 @@ class FaultyStore:
     async def queue_names(self) -> list[str]:
         """See ``Store.queue_names``."""
         return await self._through("queue_names", self._store.queue_names)
+
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """See ``Store.publish_types``."""
+        await self._through("publish_types", lambda: self._store.publish_types(types, now))
+
+    async def types(self) -> list[PublishedType]:
+        """See ``Store.types``."""
+        return await self._through("types", self._store.types)
 
     async def declare_queues(self, names: Sequence[str]) -> None:
         """See ``Store.declare_queues``."""

@@ -11,7 +11,7 @@ from treadle.states import FINAL, Status
 from treadle.store.postgres.connection import Connections
 from treadle.store.postgres.statement import SQL
 from treadle.store.postgres.writing import smallest_id_at
-from treadle.store.protocol import Expiry
+from treadle.store.protocol import TYPES_KEPT, Expiry
 
 ENDED_LEASES_KEPT = timedelta(days=1)
 WINDOW_ROWS = 20_000
@@ -34,6 +34,7 @@ class Pruning:
                 if expiry.status in FINAL:
                     removed += await self._prune_jobs(expiry, limit - removed)
             await self._connections.write(SQL["prune_keys"], {"now": now, "limit": limit})
+            await self._connections.write(SQL["prune_types"], {"before": now - TYPES_KEPT})
             await self._connections.write(SQL["prune_workers"], {"before": now - ENDED_LEASES_KEPT})
         except Unavailable as error:
             if removed and not isinstance(error, OutcomeUnknown):

@@ -9,9 +9,22 @@ from treadle.job import ClaimedJob, Orphan, StoredJob
 from treadle.queue import PRIORITY_BY_LABEL
 from treadle.retry import Backoff
 from treadle.states import Status
-from treadle.store.protocol import WorkerRecord
+from treadle.store.protocol import PublishedType, WorkerRecord
 
 Row = asyncpg.Record
+
+
+def published_type(row: Row) -> PublishedType:
+    """A row of the query ``types``."""
+    return PublishedType(
+        name=row["name"],
+        queue=row["queue"],
+        max_attempts=row["max_attempts"],
+        max_crashes=row["max_crashes"],
+        timeout_seconds=row["timeout_seconds"],
+        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
+        schema=row["schema"],
+    )
 
 
 def job_id(row: Row) -> JobId:

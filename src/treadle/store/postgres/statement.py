@@ -40,6 +40,6 @@ def statement(name: str, sql: str) -> Statement:
 SQL = {
     name: statement(name, sql)
     for name, sql in read_queries(
-        "treadle.store.postgres.sql", "jobs.sql", "pages.sql", "queues.sql", "workers.sql"
+        "treadle.store.postgres.sql", "jobs.sql", "pages.sql", "queues.sql", "types.sql", "workers.sql"
     ).items()
 }

@@ -14,7 +14,7 @@ from treadle.store.postgres import reading, writing
 from treadle.store.postgres.connection import Connections
 from treadle.store.postgres.faults import CONNECTION_FAULTS, is_lost, refusal
 from treadle.store.postgres.pruning import Pruning
-from treadle.store.postgres.rows import claimed_job, job_id, orphan, stored_job, worker_record
+from treadle.store.postgres.rows import claimed_job, job_id, orphan, published_type, stored_job, worker_record
 from treadle.store.postgres.scanning import Scanning
 from treadle.store.postgres.schema import bring_up_to_date, check_server
 from treadle.store.postgres.statement import SQL
@@ -29,6 +29,7 @@ from treadle.store.protocol import (
     Operated,
     Page,
     Promoted,
+    PublishedType,
     QueueRecord,
     Settled,
     Submission,
@@ -217,6 +218,15 @@ class PostgresStore:
     async def queue_names(self) -> list[str]:
         """See ``Store.queue_names``."""
         return [row["name"] for row in await self._connections.read(SQL["queue_names"], {})]
+
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """See ``Store.publish_types``."""
+        if types:
+            await self._connections.write(SQL["publish_types"], writing.publish_values(types, now))
+
+    async def types(self) -> list[PublishedType]:
+        """See ``Store.types``."""
+        return [published_type(row) for row in await self._connections.read(SQL["types"], {})]
 
     async def declare_queues(self, names: Sequence[str]) -> None:
         """See ``Store.declare_queues``."""

@@ -24,6 +24,7 @@ from treadle.store.protocol import (
     Note,
     Operated,
     Promoted,
+    PublishedType,
     Replayed,
     Settled,
     Submission,
@@ -230,6 +231,22 @@ def _operated(row: Row) -> Operated:
         row["queue"],
         PRIORITY_BY_LABEL[row["priority"]],
     )
+
+
+def publish_values(types: Sequence[PublishedType], now: datetime) -> dict[str, object]:
+    """What the query ``publish_types`` takes; of a name that is there twice, its last word."""
+    newest = {published.name: published for published in types}.values()
+    return {
+        "names": [t.name for t in newest],
+        "queues": [t.queue for t in newest],
+        "max_attempts": [t.max_attempts for t in newest],
+        "max_crashes": [t.max_crashes for t in newest],
+        "timeouts": [t.timeout_seconds for t in newest],
+        "base_seconds": [t.backoff.base_seconds for t in newest],
+        "cap_seconds": [t.backoff.cap_seconds for t in newest],
+        "schemas": [t.schema for t in newest],
+        "now": now,
+    }
 
 
 def smallest_id_at(moment: datetime) -> JobId:

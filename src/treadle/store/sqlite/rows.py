@@ -13,7 +13,7 @@ from treadle.jsontext import check_utf8
 from treadle.queue import Priority
 from treadle.retry import Backoff
 from treadle.states import Status
-from treadle.store.protocol import WorkerRecord
+from treadle.store.protocol import PublishedType, WorkerRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -163,6 +163,34 @@ def worker_parameters(worker: WorkerRecord) -> dict[str, object]:
         "beat_at": to_micros(worker.beat_at),
         "ended_at": to_micros_or_none(worker.ended_at),
     }
+
+
+def type_parameters(published: PublishedType, now_micros: int) -> dict[str, object]:
+    """What the query ``publish_type`` takes."""
+    return {
+        "name": published.name,
+        "queue": published.queue,
+        "max_attempts": published.max_attempts,
+        "max_crashes": published.max_crashes,
+        "timeout_seconds": published.timeout_seconds,
+        "backoff_base_seconds": published.backoff.base_seconds,
+        "backoff_cap_seconds": published.backoff.cap_seconds,
+        "schema": published.schema.decode(),
+        "now": now_micros,
+    }
+
+
+def published_type(row: sqlite3.Row) -> PublishedType:
+    """A row of the query ``types``."""
+    return PublishedType(
+        name=row["name"],
+        queue=row["queue"],
+        max_attempts=row["max_attempts"],
+        max_crashes=row["max_crashes"],
+        timeout_seconds=row["timeout_seconds"],
+        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
+        schema=row["schema"].encode(),
+    )
 
 
 def worker_record(row: sqlite3.Row) -> WorkerRecord:

@@ -24,6 +24,7 @@ from treadle.store.protocol import (
     Operated,
     Page,
     Promoted,
+    PublishedType,
     QueueRecord,
     Settled,
     Submission,
@@ -31,7 +32,16 @@ from treadle.store.protocol import (
 )
 from treadle.store.sqlite import reading, writing
 from treadle.store.sqlite.connection import Connections, primary_code
-from treadle.store.sqlite.rows import moment, orphan, to_micros, to_micros_or_none, worker_parameters, worker_record
+from treadle.store.sqlite.rows import (
+    moment,
+    orphan,
+    published_type,
+    to_micros,
+    to_micros_or_none,
+    type_parameters,
+    worker_parameters,
+    worker_record,
+)
 from treadle.store.sqlite.writing import SQL
 
 OLDEST_SQLITE = (3, 38, 0)
@@ -181,6 +191,17 @@ class SQLiteStore:
         """See ``Store.queue_names``."""
         return await self._connections.read(
             lambda connection: [str(row["name"]) for row in connection.execute(SQL["queue_names"])]
+        )
+
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """See ``Store.publish_types``."""
+        parameters = [type_parameters(published, to_micros(now)) for published in types]
+        await self._connections.write(lambda connection: connection.executemany(SQL["publish_type"], parameters))
+
+    async def types(self) -> list[PublishedType]:
+        """See ``Store.types``."""
+        return await self._connections.read(
+            lambda connection: [published_type(row) for row in connection.execute(SQL["types"])]
         )
 
     async def declare_queues(self, names: Sequence[str]) -> None:

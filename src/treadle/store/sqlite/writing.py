@@ -13,6 +13,7 @@ from treadle.job import MAX_KEPT_ERRORS, ClaimedJob
 from treadle.queue import Priority
 from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
 from treadle.store.protocol import (
+    TYPES_KEPT,
     ClaimRequest,
     Expiry,
     Hint,
@@ -39,7 +40,7 @@ from treadle.store.sqlite.rows import (
     to_micros_or_none,
 )
 
-SQL = read_queries("treadle.store.sqlite.sql", "jobs.sql", "workers.sql", "queues.sql")
+SQL = read_queries("treadle.store.sqlite.sql", "jobs.sql", "workers.sql", "queues.sql", "types.sql")
 
 ENDED_LEASES_KEPT = timedelta(days=1)
 _SOURCE = Status.PROCESSING.value
@@ -252,6 +253,7 @@ def prune(connection: sqlite3.Connection, expiries: Sequence[Expiry], limit: int
         }
         for row in connection.execute(SQL["expired"], parameters).fetchall():
             removed += connection.execute(SQL["delete"], {"id": row["id"], "status": expiry.status.value}).rowcount
+    connection.execute(SQL["prune_types"], {"before": to_micros(now - TYPES_KEPT)})
     connection.execute(SQL["prune_keys"], {"now": to_micros(now), "limit": limit})
     connection.execute(SQL["prune_workers"], {"before": to_micros(now - ENDED_LEASES_KEPT)})
     return removed
