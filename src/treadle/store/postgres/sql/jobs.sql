@@ -258,3 +258,13 @@ WITH looked AS MATERIALIZED (
 SELECT (SELECT count(*) FROM deleted) AS removed, (SELECT count(*) FROM looked) AS looked,
        (SELECT id FROM deleted ORDER BY id DESC LIMIT 1) AS last_deleted,
        (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last_looked;
+
+-- name: outgrown
+-- Whether the table is young, and four times as large as when its statistics were taken.
+SELECT reltuples < 1000000
+   AND pg_relation_size(oid) > 4 * greatest(relpages, 1)::bigint * current_setting('block_size')::int AS outgrown
+FROM pg_class WHERE oid = 'jobs'::regclass;
+
+-- name: analyze
+-- Where autovacuum is at it already, this is not needed.
+ANALYZE (SKIP_LOCKED) jobs;
