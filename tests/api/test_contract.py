@@ -246,7 +246,8 @@ async def test_a_paused_queue_gives_nothing_until_it_is_resumed(api: Api) -> Non
 
 
 async def test_health_names_what_is_wrong(api: Api) -> None:
-    assert (await api.client.get("/health")).json() == {"status": "ok", "checks": {"store": "ok", "output": "ok"}}
+    checks = {"store": "ok", "output": "ok", "hints": "ok"}
+    assert (await api.client.get("/health")).json() == {"status": "ok", "checks": checks}
     await api.runtime.store.aclose()
     answer = await api.client.get("/health")
     assert (answer.status_code, answer.json()["checks"]["store"]) == (503, "unavailable")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.conftest import Api
 from treadle.errors import OutcomeUnknown, Overloaded, StoreRefused, Unavailable, Unstorable
-from treadle.testing import FaultyStore
+from treadle.testing import FaultyDispatch, FaultyStore
 
 GOOD = {"type": "GREET", "payload": {"name": "Ada"}}
 CANARY = "canary-4711"
@@ -84,7 +84,10 @@ async def test_health_looks_once_for_all_who_ask_and_never_twice_at_a_time(
 
     for _ in range(3):
         answer = await api.client.get("/health")
-        assert (answer.status_code, answer.json()["checks"]) == (503, {"store": "unavailable", "output": "ok"})
+        assert (answer.status_code, answer.json()["checks"]) == (
+            503,
+            {"store": "unavailable", "output": "ok", "hints": "ok"},
+        )
 
     assert store.calls["ping"] == 1
     gate.open()
@@ -97,5 +100,33 @@ async def test_health_says_when_files_cannot_be_written_and_names_no_folder(api:
     api.runtime.artifacts.root.touch()
     answer = await api.client.get("/health")
     body: dict[str, Any] = answer.json()
-    assert (answer.status_code, body["checks"]) == (503, {"store": "ok", "output": "unavailable"})
+    assert (answer.status_code, body["checks"]) == (503, {"store": "ok", "output": "unavailable", "hints": "ok"})
     assert str(api.runtime.artifacts.root) not in answer.text
+
+
+async def test_health_without_hints_is_degraded_and_good_enough(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await api.client.get("/health")).json()["status"] == "ok"
+    dispatch = FaultyDispatch(api.runtime.dispatch)
+    api.runtime.dispatch = dispatch  # after the first look: each look is at what the runtime holds by then
+
+    dispatch.check_error = Unavailable("no hints by order")
+    for _ in range(3):
+        answer = await api.client.get("/health")
+        assert answer.status_code == 200
+        checks = {"store": "ok", "output": "ok", "hints": "unavailable"}
+        assert answer.json() == {"status": "degraded", "checks": checks}
+
+    assert [record.getMessage() for record in caplog.records] == ["health: hints is unavailable (Unavailable)"]
+    dispatch.check_error = None
+    assert (await api.client.get("/health")).json()["status"] == "ok"
+
+
+async def test_health_with_neither_store_nor_hints_is_unavailable(api: Api) -> None:
+    dispatch = FaultyDispatch(api.runtime.dispatch)
+    dispatch.check_error = Unavailable()
+    api.runtime.dispatch = dispatch
+    with_faults(api).refuse("ping")
+
+    answer = await api.client.get("/health")
+
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")

@@ -56,6 +56,7 @@ class _Check:
         self._name = name
         self._look = look
         self._task: asyncio.Task[bool] | None = None
+        self._passed = True
 
     async def passes(self) -> bool:
         if self._task is None or self._task.done():
@@ -68,6 +69,9 @@ class _Check:
         try:
             await self._look()
         except Exception as error:
-            logger.warning("health: %s is unavailable (%s)", self._name, type(error).__name__)
-            return False
-        return True
+            if self._passed:  # said once an outage, not once for everybody who asks
+                logger.warning("health: %s is unavailable (%s)", self._name, type(error).__name__)
+            self._passed = False
+        else:
+            self._passed = True
+        return self._passed

@@ -252,7 +252,8 @@ class FaultyDispatch:
     """Implements ``Dispatch`` by another one that cannot be trusted.
 
     ``drops``: no hint arrives. ``copies``: each arrives that many times. ``invented``: every take brings these
-    too, whatever it was asked for. ``take_error``: every take raises it. All may be changed at any time.
+    too, whatever it was asked for. ``take_error``, ``check_error``: every take, every check raises it. All may be
+    changed at any time.
     """
 
     def __init__(
@@ -263,6 +264,7 @@ class FaultyDispatch:
         self.copies = copies
         self.invented = invented
         self.take_error: Exception | None = None
+        self.check_error: Exception | None = None
         self.announced: list[tuple[str, Priority, JobId]] = []
         """What was announced to it, dropped or not."""
 
@@ -280,6 +282,8 @@ class FaultyDispatch:
 
     async def check(self) -> None:
         """See ``Dispatch.check``."""
+        if self.check_error is not None:
+            raise self.check_error
         await self._dispatch.check()
 
     async def aclose(self) -> None:

@@ -82,3 +82,11 @@ async def test_a_take_after_closing_starts_nothing(new_dispatch: NewDispatch) ->
     await dispatch.take(None, 10, 0.0)
 
     assert asyncio.all_tasks() == before
+
+
+# --------------------------------------------------------------------------------------------- checking
+
+
+async def test_a_dispatch_that_works_says_so(dispatch: Dispatch) -> None:
+    await dispatch.check()
+    await dispatch.check()

@@ -33,6 +33,14 @@ async def test_declared_queues_are_listed_by_name_before_anything_is_in_them(sto
     assert await store.queues() == [an_empty_queue(name) for name in "abcd"]
 
 
+async def test_the_names_alone_are_those_of_all_declared_queues_in_order(store: Store) -> None:
+    assert await store.queue_names() == []
+    await store.declare_queues(["c", "a"])
+    await inserted(store, queue="b", run_at=at(60))
+
+    assert await store.queue_names() == ["a", "b", "c"]
+
+
 async def test_the_queue_of_a_job_is_declared_with_it(store: Store) -> None:
     await inserted(store, queue="reports", run_at=at(60))
 
