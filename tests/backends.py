@@ -18,6 +18,7 @@ from tests.servers.redis import Redis
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
 from treadle.dispatch.redis import RedisDispatch
+from treadle.store.postgres.store import PostgresStore
 from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
@@ -45,13 +46,7 @@ def _on_postgres(server: Callable[[], Postgres]) -> StoreBackend:
         with server().database() as address:
             yield address
 
-    return StoreBackend(database, _postgres_store)
-
-
-def _postgres_store(address: str) -> Store:
-    from treadle.store.postgres.store import PostgresStore
-
-    return PostgresStore(address)
+    return StoreBackend(database, PostgresStore)
 
 
 def _redis_dispatch(server: Redis, changes: Changes | None) -> Dispatch:
@@ -79,6 +74,8 @@ DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
 }
 
 CANNOT: dict[str, dict[str, str]] = {
+    _MACHINE: {"changes": "no cheap number tells there; who waits for others' work scans"},
+    _WHEEL: {"changes": "no cheap number tells there; who waits for others' work scans"},
     "silent": {
         "hints": "it is for a process without a worker: nobody there takes hints, so none are kept",
         "changes": "nobody there waits for work",
