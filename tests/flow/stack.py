@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 
+import treadle
 from tests.servers import running
 from tests.servers.ports import free_ports as free_ports
 from tests.waiting import eventually_blocking
@@ -31,6 +32,8 @@ FAST = {
     "TREADLE_LOG_FORMAT": "json",
 }
 APPS = Path(__file__).parent / "apps"
+SOURCE = Path(treadle.__file__).parents[1]
+"""The code that the tests import is the code that the stack runs, whatever else is installed."""
 
 
 def children(pid: int) -> list[int]:
@@ -57,7 +60,7 @@ class Stack:
             "TREADLE_MAILBOX_SMTP_PORT": str(self.smtp_port),
             "TREADLE_MAILBOX_PORT": str(self.page_port),
             "TREADLE_APP": "ledger:app",
-            "PYTHONPATH": str(APPS),
+            "PYTHONPATH": os.pathsep.join([str(APPS), str(SOURCE)]),
             **(settings or {}),
         }
         self.processes: list[subprocess.Popen[bytes]] = []

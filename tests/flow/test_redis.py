@@ -14,7 +14,10 @@ from tests.servers import running
 from tests.servers.redis import Redis, machine_redis, wheel_valkey
 from tests.waiting import eventually_blocking
 
-pytestmark = pytest.mark.flow
+pytestmark = [
+    pytest.mark.flow,
+    pytest.mark.only_on("postgres", reason="brings a Redis of its own, which it may break"),
+]
 
 JOBS = 150
 PASSWORD = "canary-4711"
