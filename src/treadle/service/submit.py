@@ -86,6 +86,10 @@ class Submitter:
         """The types whose jobs are accepted."""
         return self._catalogue
 
+    def announce(self, queue: str, priority: Priority, job_id: JobId) -> None:
+        """Hint at a job that somebody else's transaction has made ready."""
+        self._runtime.dispatch.announce(queue, priority, [job_id])
+
     async def aclose(self) -> None:
         """Return when every accepted request is known."""
         await self._group.aclose()
