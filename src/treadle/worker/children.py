@@ -24,6 +24,7 @@ logger = logging.getLogger("treadle.handler")
 
 START_SECONDS = 60.0
 """For loading user code and its start hooks; beyond it the child is killed and the attempt fails."""
+MAX_STARTING = 4
 STOP_SECONDS = 2.0
 """From asking a handler to stop to killing it: less than a stopping worker waits for its slots."""
 TELL_LEASE_SECONDS = 1.0
@@ -42,6 +43,8 @@ class Children:
         self._first_words = first_words
         self._idle: list[_Child] = []
         self._all: set[_Child] = set()
+        # After a worker's death all that it ran wants a child at once; loading user code takes a core each.
+        self._starting = asyncio.Semaphore(MAX_STARTING)
 
     async def run(self, attempt: Attempt, isolation: Isolation) -> Outcome:
         """The attempt's outcome. A death of the child is ``Crashed``, whatever its exit code: it gave no answer."""
@@ -81,13 +84,14 @@ class Children:
             if child.is_alive:
                 return child
             await self._end(child)
-        child = _Child(self._command, self._environment)
-        self._all.add(child)
-        try:
-            await asyncio.wait_for(child.begin(self._first_words), START_SECONDS)
-        except BaseException:
-            await self._end(child)
-            raise
+        async with self._starting:
+            child = _Child(self._command, self._environment)
+            self._all.add(child)
+            try:
+                await asyncio.wait_for(child.begin(self._first_words), START_SECONDS)
+            except BaseException:
+                await self._end(child)
+                raise
         return child
 
     async def _end(self, child: _Child) -> None:

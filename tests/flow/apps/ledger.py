@@ -1,5 +1,6 @@
 """Job types whose handlers write every start and end to a file of their own, beside the system under test."""
 
+import ctypes
 import os
 import signal
 import time
@@ -44,3 +45,17 @@ def poison(payload: Work, job: Job) -> None:
     """Kill the process that runs it, every time."""
     write(job, "start")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.job("SEGFAULT", isolate=True, retry=Retry(crashes=3, base_seconds=0.1))
+def segfault(payload: Work, job: Job) -> None:
+    """End the process that runs it as a broken C extension would."""
+    write(job, "start")
+    ctypes.string_at(0)
+
+
+@app.job("ROUGH_SEGFAULT", retry=Retry(crashes=3, base_seconds=0.1))
+def rough_segfault(payload: Work, job: Job) -> None:
+    """The same, by somebody who did not see it coming."""
+    write(job, "start")
+    ctypes.string_at(0)
