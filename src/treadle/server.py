@@ -19,6 +19,7 @@ from treadle.app import Treadle
 from treadle.assemble import VERSION, load_apps, open_runtime, registry_of
 from treadle.duties.duties import Duties
 from treadle.failpoints import arm
+from treadle.hostname import HostNames
 from treadle.listen import listen
 from treadle.mailbox.server import Mailbox
 from treadle.service.browse import Watcher
@@ -123,7 +124,11 @@ def _bind(settings: Settings, rooms: Rooms) -> dict[str, socket.socket]:
 
 @asynccontextmanager
 async def _mailbox(settings: Settings, sockets: dict[str, socket.socket], up: Started) -> AsyncIterator[None]:
-    mailbox = Mailbox(smtp_socket=sockets["smtp"], api_url=_url(settings.host, settings.api_port))
+    mailbox = Mailbox(
+        smtp_socket=sockets["smtp"],
+        host_names=HostNames(settings.mailbox_host, settings.allowed_hosts),
+        api_url=_url(settings.host, settings.api_port),
+    )
     await mailbox.start()
     try:
         async with _serve(mailbox.app, sockets["mailbox"]):
