@@ -25,6 +25,7 @@ from treadle.mailbox.server import Mailbox
 from treadle.service.browse import Watcher
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
+from treadle.worker.pulse import kept_pulse
 from treadle.worker.worker import Worker
 
 logger = logging.getLogger("treadle.server")
@@ -98,6 +99,10 @@ async def _start_house(
     worker: Worker | None = None
     if rooms.worker:
         worker = Worker(runtime, VERSION)
+        lease = worker.lease
+        await stack.enter_async_context(
+            kept_pulse(settings.data_dir, lambda: lease.valid_until, settings.heartbeat_seconds)
+        )
         await worker.start()
         stack.push_async_callback(worker.stop, settings.grace_seconds)
         up.rooms.append("worker")
