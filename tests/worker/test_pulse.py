@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import platform
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -48,11 +47,11 @@ async def test_each_worker_of_a_folder_has_its_own(tmp_path: Path) -> None:
 
 
 async def test_what_a_killed_worker_left_is_nobodys_and_goes_with_the_next(tmp_path: Path) -> None:
-    killed = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)])
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(tmp_path))
     await eventually(lambda: living_here(tmp_path), within_seconds=30)
     assert [sign.pid for sign in living_here(tmp_path)] == [killed.pid]
-    killed.send_signal(signal.SIGKILL)
-    killed.wait(30)
+    killed.kill()
+    await killed.wait()
 
     assert living_here(tmp_path) == []
     assert len(list(tmp_path.iterdir())) == 1
