@@ -48,7 +48,8 @@ def resolve(folder: Path, *, dotenv: str = "", environment: Mapping[str, str] | 
 
 def environment_of(service: Mapping[str, Any]) -> dict[str, str]:
     """What a container of ``service`` gets: names without a value are not set there."""
-    return {name: value for name, value in (service.get("environment") or {}).items() if value is not None}
+    told = service.get("environment") or {}
+    return {name: value.replace("$$", "$") for name, value in told.items() if value is not None}
 
 
 def seconds(duration: str) -> int:
