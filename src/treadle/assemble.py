@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from treadle.artifacts.folder import ArtifactFolder
-from treadle.artifacts.mending import how_to_mend, in_container
+from treadle.artifacts.mending import how_to_mend, is_mounted_from_outside
 from treadle.clock import AnchoredClock
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.errors import RegistrationError, SettingsError
@@ -88,7 +88,8 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
     try:
         artifacts.prepare()
     except OSError as error:
-        words = how_to_mend(settings.output_dir, error, contained=in_container())
+        outside = is_mounted_from_outside(settings.output_dir)
+        words = how_to_mend(settings.output_dir, error, outside=outside)
         raise SettingsError([f"TREADLE_OUTPUT_DIR={settings.output_dir}: {sentence}" for sentence in words]) from error
     store = SQLiteStore(database_path(settings))
     await store.open(migrate=settings.migrate == "on")

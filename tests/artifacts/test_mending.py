@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from treadle.artifacts import mending
 from treadle.artifacts.folder import ArtifactFolder
 from treadle.artifacts.mending import how_to_mend
 
@@ -28,7 +29,7 @@ if os.geteuid() == 0:  # who may write anywhere
 try:
     ArtifactFolder(root).prepare()
 except OSError as error:
-    print("\\n".join(how_to_mend(root, error, contained=sys.argv[2] == "contained")))
+    print("\\n".join(how_to_mend(root, error, outside=sys.argv[2] == "outside")))
 """
 NOBODY = 65534
 
@@ -45,9 +46,9 @@ def closed() -> Iterator[Path]:
         folder.chmod(0o755)
 
 
-def tried(root: Path, *, contained: bool = False) -> list[str]:
+def tried(root: Path, *, outside: bool = False) -> list[str]:
     """What somebody hears who is not root."""
-    command = [sys.executable, "-c", TRY, str(root), "contained" if contained else ""]
+    command = [sys.executable, "-c", TRY, str(root), "outside" if outside else ""]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout.splitlines()
 
@@ -77,7 +78,7 @@ def test_a_folder_that_cannot_be_made_names_the_one_it_should_be_in(closed: Path
 
 def test_in_a_container_it_is_mended_outside(closed: Path) -> None:
     user, group = me()
-    what, mend, *rest = tried(closed, contained=True)
+    what, mend, *rest = tried(closed, outside=True)
 
     assert f"may not write {closed}" in what
     assert mend == f"outside the container: sudo chown -R {user}:{group} on the folder mounted there (./output)"
@@ -89,7 +90,7 @@ def test_in_a_container_the_folders_owner_can_run_it(closed: Path, monkeypatch: 
     theirs = os.stat_result((0o40755, 1, 1, 1, 1001, 121, 0, 0, 0, 0))
     monkeypatch.setattr(Path, "stat", lambda self: theirs)
 
-    *_, line = how_to_mend(closed, denied, contained=True)
+    *_, line = how_to_mend(closed, denied, outside=True)
 
     assert line == "or run as its owner: UID=1001 and GID=121 in .env, where compose.yaml is"
 
@@ -99,7 +100,17 @@ def test_other_causes_are_told_as_they_are(tmp_path: Path) -> None:
     for root in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OSError) as refused:
             ArtifactFolder(root).prepare()
-        assert how_to_mend(root, refused.value, contained=False) == [f"{root} cannot be a folder: a file is in its way"]
+        assert how_to_mend(root, refused.value, outside=False) == [f"{root} cannot be a folder: a file is in its way"]
     for number, words in {errno.EROFS: "mounted read-only", errno.ENOSPC: "No space left"}.items():
-        [sentence] = how_to_mend(tmp_path, OSError(number, os.strerror(number)), contained=True)
+        [sentence] = how_to_mend(tmp_path, OSError(number, os.strerror(number)), outside=True)
         assert words in sentence
+
+
+def test_only_a_mount_in_a_container_is_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = tmp_path / ".dockerenv"
+    monkeypatch.setattr(mending, "_CONTAINER_MARKS", (tmp_path / "other", mark))
+    assert not mending.is_mounted_from_outside(Path("/"))
+    mark.touch()
+    assert mending.is_mounted_from_outside(Path("/"))
+    assert not mending.is_mounted_from_outside(tmp_path)
+    assert not mending.is_mounted_from_outside(tmp_path / "nowhere")

@@ -137,6 +137,12 @@ def test_the_mailbox_is_told_no_secret(with_dotenv: Resolve) -> None:
     assert "CANARY" in repr(services["api"])
 
 
+def test_each_door_listens_where_its_port_is_published_to(services: Services) -> None:
+    api, mailbox = (parse_settings(environment_of(services[name])) for name in ("api", "mailbox"))
+    assert (api.host, api.api_port) == ("0.0.0.0", 3000)
+    assert (mailbox.mailbox_host, mailbox.mailbox_smtp_port, mailbox.mailbox_port) == ("0.0.0.0", 1025, 8025)
+
+
 def test_each_door_answers_to_the_names_it_has_in_there_and_to_no_others(services: Services) -> None:
     for name, names in {"api": ["api:3000", "localhost:3000"], "mailbox": ["mailbox:8025", "mailhog:8025"]}.items():
         settings = parse_settings(environment_of(services[name]))

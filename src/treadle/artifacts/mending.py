@@ -11,19 +11,19 @@ _CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 """Left by Docker and by Podman in every container."""
 
 
-def in_container() -> bool:
-    """Whether this process runs in a container."""
-    return any(mark.exists() for mark in _CONTAINER_MARKS)
+def is_mounted_from_outside(root: Path) -> bool:
+    """Whether this is a container, and ``root`` a folder of the machine around it."""
+    return any(mark.exists() for mark in _CONTAINER_MARKS) and os.path.ismount(root)
 
 
-def how_to_mend(root: Path, error: OSError, *, contained: bool) -> list[str]:
+def how_to_mend(root: Path, error: OSError, *, outside: bool) -> list[str]:
     """Sentences about ``root`` after ``ArtifactFolder.prepare`` raised ``error``; for people who start Treadle.
 
-    ``contained``: the folder is a mount, and is mended outside.
+    ``outside``: of the container, is where it must be mended.
     """
     folder = root.absolute()
     if error.errno in (errno.EACCES, errno.EPERM):
-        return _of_rights(folder, error, contained=contained)
+        return _of_rights(folder, error, outside=outside)
     if error.errno == errno.EROFS:
         return [f"{folder} cannot be written: its file system is mounted read-only"]
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
@@ -31,11 +31,11 @@ def how_to_mend(root: Path, error: OSError, *, contained: bool) -> list[str]:
     return [f"{folder} cannot be written ({error.strerror})"]
 
 
-def _of_rights(folder: Path, error: OSError, *, contained: bool) -> list[str]:
+def _of_rights(folder: Path, error: OSError, *, outside: bool) -> list[str]:
     place = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
     user, group = os.geteuid(), os.getegid()
     sentences = [f"user {user}, group {group} may not {_what(folder, place)} ({error.strerror})"]
-    if contained:
+    if outside:
         owner = _owner(place)
         sentences.append(f"outside the container: sudo chown -R {user}:{group} on the folder mounted there (./output)")
         if owner is not None and owner[0] not in (0, user):

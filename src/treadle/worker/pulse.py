@@ -96,7 +96,7 @@ class _Pulse:
             os.pwrite(self._file, sign.encode(), 0)
 
     def _begin(self) -> int:
-        self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_left_behind(self._folder)
         # Renamed once it is locked: before that it would be taken for one left behind.
         temporary = self._path.with_suffix(".tmp")
