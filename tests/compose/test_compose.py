@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.compose.resolved import OWN, compose, environment_of, resolve, seconds
+from tests.compose.resolved import OWN, ROOT, compose, environment_of, resolve, seconds
 from treadle.errors import SettingsError
 from treadle.hostname import HostNames
 from treadle.server import HTTP_GRACE_SECONDS
@@ -233,6 +233,18 @@ def test_the_users_own_names_are_taken_from_dotenv(with_dotenv: Resolve) -> None
         told = environment_of(services[name])
         assert {setting: told.get(setting) for setting in said} == said
         parse_settings(told)
+
+
+def test_own_job_types_are_mounted_as_the_docs_say(tmp_path: Path) -> None:
+    [override] = re.findall(r"```yaml\n(services:.*?)```", (ROOT / "docs" / "run.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "compose.override.yaml").write_text(override)
+    services = resolve(tmp_path, dotenv="TREADLE_APP=shop:app")["services"]
+    for name in ("api", "worker"):
+        assert {volume["target"] for volume in services[name]["volumes"]} == {
+            "/usr/src/app/output",
+            "/usr/src/app/shop.py",
+        }
+        assert parse_settings(environment_of(services[name])).app == "shop:app"
 
 
 def test_what_dotenv_says_for_make_dev_does_not_break_the_containers(with_dotenv: Resolve) -> None:
