@@ -264,4 +264,6 @@ def test_files_land_in_the_output_folder_of_the_clone(services: Services, tmp_pa
         )
         assert volume["target"] == "/usr/src/app/output"
     assert "volumes" not in services["mailbox"]
+    # An engine makes a folder that is missing as root, and nobody could write there.
+    assert (ROOT / "output" / ".gitkeep").exists()
     assert [volume["source"] for volume in services["db"]["volumes"]] == ["db"]

@@ -16,8 +16,8 @@ from treadle.clock import rising_seconds
 from treadle.settings import Settings
 from treadle.worker.pulse import living_here
 
-ANSWER_SECONDS = 5.0
-"""Longer than the API gives its own checks, shorter than the health checks of compose.yaml may take."""
+ANSWER_SECONDS = 4.0
+"""Longer than the API gives its own checks; twice is shorter than the health checks of compose.yaml may take."""
 
 
 class Process(StrEnum):
