@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import logging
 import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,3 +90,19 @@ async def test_a_folder_that_cannot_be_written_is_said_once_and_mended_without_a
             await eventually(lambda: living_here(tmp_path / "data"))
     [message] = caplog.messages
     assert "treadle health worker will fail" in message
+
+
+async def test_a_lock_that_is_refused_leaves_nothing_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = fcntl.flock
+
+    def refused(*arguments: Any) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    async with kept_pulse(tmp_path, lambda: 1.0, QUICK):
+        await eventually(lambda: living_here(tmp_path))
+        assert "No locks available" in caplog.text
+        assert len(list(tmp_path.iterdir())) == 1

@@ -101,8 +101,13 @@ class _Pulse:
         # Renamed once it is locked: before that it would be taken for one left behind.
         temporary = self._path.with_suffix(".tmp")
         file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        os.rename(temporary, self._path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.rename(temporary, self._path)
+        except OSError:  # no locks on this file system, say: the next try must find the place free
+            os.close(file)
+            temporary.unlink(missing_ok=True)
+            raise
         return file
 
 
