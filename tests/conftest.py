@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,8 +15,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_on(*rungs, reason=...): a test with a rung that is not for all of them")
 
 
-def pytest_report_header() -> str:
-    return "servers: " + ", ".join(running.names())
+def pytest_report_header() -> list[str]:
+    stack = os.environ.get("TREADLE_TEST_STACK_URL")  # noqa: TID251  (as tests/integration reads it)
+    return [
+        "servers: " + ", ".join(running.names()),
+        f"integration: {stack or 'on processes that tests/flow/test_composed.py starts; no stack is named'}",
+    ]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from treadle.artifacts.folder import ArtifactFolder
+from treadle.artifacts.mending import how_to_mend, is_mounted_from_outside
 from treadle.clock import AnchoredClock, rising_seconds
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
@@ -137,9 +138,9 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
     try:
         artifacts.prepare()
     except OSError as error:
-        raise SettingsError(
-            [f"TREADLE_OUTPUT_DIR={settings.output_dir}: cannot be written ({error.strerror}); let this user write it"]
-        ) from error
+        outside = is_mounted_from_outside(settings.output_dir)
+        words = how_to_mend(settings.output_dir, error, outside=outside)
+        raise SettingsError([f"TREADLE_OUTPUT_DIR={settings.output_dir}: {sentence}" for sentence in words]) from error
     store = await open_store(settings)
     try:
         dispatch = new_dispatch(settings, store, has_worker=has_worker)

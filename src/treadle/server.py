@@ -20,12 +20,14 @@ from treadle.assemble import VERSION, load_apps, open_runtime, registry_of
 from treadle.child import COMMAND, first_words
 from treadle.duties.duties import Duties
 from treadle.failpoints import arm
+from treadle.hostname import HostNames
 from treadle.listen import listen
 from treadle.mailbox.server import Mailbox
 from treadle.service.browse import Watcher
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
 from treadle.worker.children import Children
+from treadle.worker.pulse import kept_pulse
 from treadle.worker.worker import Worker
 
 logger = logging.getLogger("treadle.server")
@@ -110,6 +112,10 @@ async def _start_house(
     if rooms.worker:
         children = Children(COMMAND, child_environment, first_words(settings))
         worker = Worker(runtime, VERSION, children)
+        lease = worker.lease
+        await stack.enter_async_context(
+            kept_pulse(settings.data_dir, lambda: lease.valid_until, settings.heartbeat_seconds)
+        )
         await worker.start()
         stack.push_async_callback(worker.stop, settings.grace_seconds)
         up.rooms.append("worker")
@@ -136,7 +142,11 @@ def _bind(settings: Settings, rooms: Rooms) -> dict[str, socket.socket]:
 
 @asynccontextmanager
 async def _mailbox(settings: Settings, sockets: dict[str, socket.socket], up: Started) -> AsyncIterator[None]:
-    mailbox = Mailbox(smtp_socket=sockets["smtp"], api_url=_url(settings.host, settings.api_port))
+    mailbox = Mailbox(
+        smtp_socket=sockets["smtp"],
+        host_names=HostNames(settings.mailbox_host, settings.allowed_hosts),
+        api_url=_url(settings.host, settings.api_port),
+    )
     await mailbox.start()
     try:
         async with _serve(mailbox.app, sockets["mailbox"]):

@@ -6,7 +6,6 @@ together.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import msgspec
 
 from treadle.errors import SettingsError
+from treadle.hostname import HOST_NAME_RULE, is_host_name
 from treadle.queue import QUEUE_NAME_RULE, is_queue_name
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_pass: str | None
     api_keys: tuple[str, ...]
     open: bool
+    allowed_hosts: tuple[str, ...]
     app: str | None
     concurrency: int
     queues: tuple[str, ...]
@@ -184,6 +185,13 @@ def _queues(text: str) -> tuple[str, ...]:
     return queues
 
 
+def _host_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not all(is_host_name(name) for name in names):
+        raise ValueError
+    return names
+
+
 def _app(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text):
         raise ValueError
@@ -269,6 +277,14 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("TREADLE_OPEN", "open", "0", _flag, "0 or 1", "1 allows a non-loopback address without keys or login"),
+    Setting(
+        "TREADLE_ALLOWED_HOSTS",
+        "allowed_hosts",
+        "",
+        _host_names,
+        f"comma-separated {HOST_NAME_RULE}",
+        "names that the API and the mailbox answer to, besides localhost, numeric addresses and what they listen on",
+    ),
     Setting("TREADLE_APP", "app", None, _app, "module:name", "the Treadle object that holds your job types"),
     Setting(
         "TREADLE_CONCURRENCY",
@@ -475,24 +491,3 @@ def _contradictions(environment: Mapping[str, str], values: Mapping[str, Any]) -
                 "set ADMIN_USER and ADMIN_PASS, or TREADLE_OPEN=1 if that is meant"
             )
     return problems
-
-
-def describe(environment: Mapping[str, str], settings: Settings) -> list[tuple[Setting, str, str]]:
-    """Every setting with its value as text (secrets masked) and its source, ``environment`` or ``default``."""
-    rows: list[tuple[Setting, str, str]] = []
-    for setting in SETTINGS:
-        value = getattr(settings, setting.field)
-        if value is None or value == ():
-            shown = ""
-        elif setting.secret:
-            shown = "•••"
-        elif isinstance(value, tuple):
-            shown = ",".join(value)
-        elif isinstance(value, bool):
-            shown = "1" if value else "0"
-        elif isinstance(value, float):
-            shown = f"{value:g}"
-        else:
-            shown = os.fspath(value) if isinstance(value, Path) else str(value)
-        rows.append((setting, shown, "environment" if setting.env in environment else "default"))
-    return rows

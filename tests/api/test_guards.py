@@ -87,6 +87,6 @@ async def test_writes_from_other_sites_are_refused(new_api: NewApi, headers: dic
 @pytest.mark.parametrize(
     ("host", "status"), [("localhost:3000", 200), ("127.0.0.1", 200), ("[::1]:1", 200), ("evil.example", 421)]
 )
-async def test_on_loopback_only_loopback_names_are_served(new_api: NewApi, host: str, status: int) -> None:
+async def test_only_names_of_this_machine_are_served(new_api: NewApi, host: str, status: int) -> None:
     api = await new_api({})
     assert (await api.client.get("/live", headers={"Host": host})).status_code == status

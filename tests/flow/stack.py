@@ -52,7 +52,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.api_port}"
         self.mail_url = f"http://127.0.0.1:{self.page_port}"
         self.output = folder / "output"
-        self._settings = {
+        self.settings = {
             **FAST,
             "API_PORT": str(self.api_port),
             "MAIL_HOST": "127.0.0.1",
@@ -72,7 +72,7 @@ class Stack:
     ) -> subprocess.Popen[bytes]:
         """Start ``treadle COMMAND``; its log goes to a file of the folder."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}  # noqa: TID251  (a clean one)
-        environment |= {**self._settings, **(settings or {})}
+        environment |= {**self.settings, **(settings or {})}
         with (self.folder / f"{len(self.processes)}-{command}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "treadle", command],
@@ -134,7 +134,7 @@ class Stack:
 
     def rows(self) -> set[str]:
         """The ids of all jobs, read beside Treadle."""
-        if (address := self._settings.get("DATABASE_URL")) is not None:
+        if (address := self.settings.get("DATABASE_URL")) is not None:
             with psycopg.connect(address) as connection:
                 return {str(row[0]) for row in connection.execute("SELECT id FROM jobs")}
         file = sqlite3.connect(self.folder / "data" / "treadle.db")

@@ -11,7 +11,7 @@ from tests.waiting import eventually_blocking
 
 def test_an_api_without_the_users_code_takes_checks_and_lists_its_types(new_stack: NewStack) -> None:
     stack = new_stack()
-    del stack._settings["TREADLE_APP"]
+    del stack.settings["TREADLE_APP"]
     stack.start("api")
     unknown = stack.client.post("/jobs", json={"type": "LEDGER", "payload": {}})
     assert (unknown.status_code, unknown.json()["errors"][0]["code"]) == (400, "unknown_type")

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.mailbox.post import a_box, a_message
+from treadle.hostname import HostNames
 from treadle.mailbox.app import create_app
 from treadle.mailbox.box import Box
 
@@ -129,12 +130,13 @@ async def test_a_name_that_was_bent_to_this_machine_is_not(visit: Visit, path: s
     [
         (["mailhog"], "mailhog:8025", 200),
         (["Mail.Example.COM"], "mail.example.com", 200),
-        (["mailhog"], "localhost", 403),
+        (["mailhog"], "localhost", 200),
+        (["mailhog"], "mailbox", 403),
         (["*"], "anything.example", 200),
     ],
 )
-async def test_the_list_of_names_can_be_set(allowed: list[str], host: str, status: int) -> None:
-    transport = httpx.ASGITransport(app=create_app(Box(), allowed))
+async def test_names_can_be_listed(allowed: list[str], host: str, status: int) -> None:
+    transport = httpx.ASGITransport(app=create_app(Box(), HostNames(listed=allowed)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/", headers={"Host": host})
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from treadle.cli.settings import describe
 from treadle.errors import SettingsError
-from treadle.settings import SETTINGS, Settings, describe, parse_settings
+from treadle.settings import SETTINGS, Settings, parse_settings
 
 SECRET = "CANARY-hunter2-hunter2"
 
@@ -33,6 +34,7 @@ DEFAULTS: dict[str, object] = {
     "admin_pass": None,
     "api_keys": (),
     "open": False,
+    "allowed_hosts": (),
     "app": None,
     "concurrency": 16,
     "queues": (),
@@ -140,6 +142,8 @@ def test_settings_cannot_be_changed_afterwards() -> None:
         ("TREADLE_OPEN", "", False),
         ("TREADLE_QUEUES", "images, mail ,", ("images", "mail")),
         ("TREADLE_API_KEYS", " aaaaaaaaaaaaaaaa , bbbbbbbbbbbbbbbb", ("a" * 16, "b" * 16)),
+        ("TREADLE_ALLOWED_HOSTS", " api, Jobs.example.com ,", ("api", "Jobs.example.com")),
+        ("TREADLE_ALLOWED_HOSTS", "*", ("*",)),
         ("TREADLE_APP", "shop.jobs:app", "shop.jobs:app"),
         ("TREADLE_HOST", "::1", "::1"),
         ("DATABASE_URL", "postgres://u:p@db/jobs", "postgres://u:p@db/jobs"),
@@ -177,6 +181,7 @@ def test_a_right_value_is_taken(env: str, text: str, value: object) -> None:
         ("TREADLE_API_KEYS", "short", "at least 16"),
         ("TREADLE_API_KEYS", "0123456789abcdef,two words of a key", "printable"),
         ("TREADLE_API_KEYS", "0123456789abcdefü", "printable"),
+        *[("TREADLE_ALLOWED_HOSTS", text, "without ports") for text in ("api:3000", "http://api", "*.example.com")],
         ("TREADLE_APP", "shop", "module:name"),
         ("TREADLE_APP", "shop:app()", "module:name"),
         ("TREADLE_HOST", "a host", "host name or address"),

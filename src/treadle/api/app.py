@@ -19,6 +19,7 @@ from treadle.api.request import Request
 from treadle.api.result import Results
 from treadle.api.throttle import Throttle
 from treadle.api.types import Types
+from treadle.hostname import HostNames
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
@@ -44,7 +45,7 @@ def create_app(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Fron
         by_path.setdefault(door.path, []).append(door)
     routes = [Route(path, _Resource(same_path, guards)) for path, same_path in by_path.items()]
     router = Router(routes, redirect_slashes=False, default=_nowhere)
-    return Front(router, loopback_only=runtime.settings.is_loopback)
+    return Front(router, HostNames(runtime.settings.host, runtime.settings.allowed_hosts))
 
 
 def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[Door]:

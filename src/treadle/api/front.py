@@ -22,13 +22,13 @@ from treadle.api.problems import (
     problem_response,
 )
 from treadle.api.request import Request
+from treadle.hostname import HOW_TO_ALLOW, HostNames
 
 logger = logging.getLogger("treadle.api")
 
 REQUEST = "treadle.request"
 """Where the scope keeps the ``Request``."""
 
-LOOPBACK_NAMES = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 MAX_FIELDS = 100
 MAX_HEADER_BYTES = 32 * 1024
 MAX_ADDRESS_BYTES = 8 * 1024
@@ -51,15 +51,11 @@ ANSWER_FIELDS: tuple[tuple[bytes, bytes], ...] = (
 
 
 class Front:
-    """ASGI application around the router. ``loopback_only``: answer to this machine's own names alone.
+    """ASGI application around the router; it answers to ``host_names`` alone."""
 
-    A page on another site can have its own name resolve to 127.0.0.1 and then read and write here as if it were
-    ours (DNS rebinding); only the Host field tells.
-    """
-
-    def __init__(self, router: ASGIApp, *, loopback_only: bool) -> None:
+    def __init__(self, router: ASGIApp, host_names: HostNames) -> None:
         self._router = router
-        self._loopback_only = loopback_only
+        self._host_names = host_names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
@@ -84,10 +80,10 @@ class Front:
             raise Refused(HEADERS_TOO_LARGE, f"at most {MAX_FIELDS} fields and {MAX_HEADER_BYTES} bytes in all")
         host = request.field(b"host")
         if host is None:
-            if scope.get("http_version") != "1.0" or self._loopback_only:
+            if scope.get("http_version") != "1.0":  # and no browser speaks that: there is no page behind it
                 raise Refused(INVALID_REQUEST, "the Host header field is missing")
-        elif self._loopback_only and _bare_name(host) not in LOOPBACK_NAMES:
-            raise Refused(MISDIRECTED, "this server listens on loopback: call it localhost, 127.0.0.1 or [::1]")
+        elif not self._host_names.have(host.decode("latin-1")):
+            raise Refused(MISDIRECTED, f"this server does not answer to that host name; {HOW_TO_ALLOW}")
 
 
 class _Answer:
@@ -108,14 +104,6 @@ class _Answer:
         elif self._request.method == "HEAD":
             message["body"] = b""
         await self._send(message)
-
-
-def _bare_name(host: bytes) -> bytes:
-    """Without port, final dot and case."""
-    name, colon, port = host.lower().rpartition(b":")
-    if not colon or (port and not port.isdigit()):
-        name = host.lower()
-    return name.removesuffix(b".")
 
 
 async def _refuse(request: Request, error: Exception, answer: _Answer) -> None:

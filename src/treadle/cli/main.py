@@ -1,7 +1,7 @@
 """The parser, and where errors become one line and an exit code.
 
-Exit codes (after sysexits.h): 0 done; 1 failed (a smoke test, say); 2 wrong usage; 70 a bug, or a worker worn out
-by handlers that never end; 75 the store does not answer, try again; 78 settings or schema are wrong.
+Exit codes (after sysexits.h): 0 done; 1 failed (a smoke test or a health check, say); 2 wrong usage; 70 a bug, or
+a worker worn out by handlers that never end; 75 the store does not answer, try again; 78 settings or schema are wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from treadle.cli.health import health
 from treadle.cli.migrate import migrate
 from treadle.cli.move import move
 from treadle.cli.serve import api, dev, mailbox, worker
@@ -34,7 +35,7 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 70 bug or worn out, 75 store away (try again), 78 settings.",
 )
-for command in (dev, api, worker, mailbox, migrate, move, settings, smoke):
+for command in (dev, api, worker, mailbox, health, migrate, move, settings, smoke):
     cli.command()(command)
 
 

@@ -55,7 +55,8 @@ def _print(settings: Settings, up: Started) -> None:
         console.print(f"  Mailbox  {up.mailbox_url}          SMTP on {up.smtp_address}")
     if up.api_url is not None or "worker" in up.rooms:
         console.print(f"  Files    {settings.output_dir.resolve()}")
-    if settings.open and not settings.is_loopback:
+    is_guarded = settings.api_keys and settings.admin_user is not None
+    if settings.open and not settings.is_loopback and not is_guarded:
         console.print(
             "[bold red]  TREADLE_OPEN=1: anybody who reaches this address may submit jobs, and so send e-mail "
             "through MAIL_HOST to anybody. Set TREADLE_API_KEYS and ADMIN_USER/ADMIN_PASS.[/bold red]"

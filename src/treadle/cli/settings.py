@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -10,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from treadle.environment import read_environment
-from treadle.settings import describe, parse_settings
+from treadle.settings import SETTINGS, Setting, Settings, parse_settings
 
 
 def settings(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> int:
@@ -29,3 +32,24 @@ def settings(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
         table.add_row(setting.env, value, source if source == "default" else f"[bold]{source}[/bold]", setting.meaning)
     Console().print(table)
     return 0
+
+
+def describe(environment: Mapping[str, str], parsed: Settings) -> list[tuple[Setting, str, str]]:
+    """Every setting with its value as text (secrets masked) and its source, ``environment`` or ``default``."""
+    rows: list[tuple[Setting, str, str]] = []
+    for setting in SETTINGS:
+        value = getattr(parsed, setting.field)
+        if value is None or value == ():
+            shown = ""
+        elif setting.secret:
+            shown = "•••"
+        elif isinstance(value, tuple):
+            shown = ",".join(value)
+        elif isinstance(value, bool):
+            shown = "1" if value else "0"
+        elif isinstance(value, float):
+            shown = f"{value:g}"
+        else:
+            shown = os.fspath(value) if isinstance(value, Path) else str(value)
+        rows.append((setting, shown, "environment" if setting.env in environment else "default"))
+    return rows

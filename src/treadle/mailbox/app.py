@@ -5,7 +5,6 @@ Served by whoever runs the process; it opens no socket and reads no settings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -15,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from treadle.hostname import HostNames
 from treadle.mailbox.box import Box
-from treadle.mailbox.guard import LOOPBACK_HOSTS, Guard
+from treadle.mailbox.guard import Guard
 from treadle.mailbox.mailhog import MailHogApi, json_response
 from treadle.mailbox.pages import Pages, base_of
 
@@ -29,14 +29,14 @@ _MEDIA_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
 
 def create_app(
     box: Box,
-    allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
+    host_names: HostNames | None = None,
     *,
     api_url: str = API_URL,
 ) -> Starlette:
     """An ASGI application over ``box``; may be mounted below a path.
 
-    ``allowed_hosts``: the host names it answers to, without ports, ``*`` for any. ``api_url``: where the
-    job server listens, for the example on the empty page.
+    ``host_names``: what it answers to, this machine's own names without it. ``api_url``: where the job server
+    listens, for the example on the empty page.
     """
     pages = Pages(box, api_url)
 
@@ -57,7 +57,7 @@ def create_app(
             *(_static_route(path) for path in sorted(_STATIC.iterdir()) if path.suffix in _MEDIA_TYPES),
             Route("/live", _live),
         ],
-        middleware=[Middleware(Guard, allowed_hosts=allowed_hosts)],
+        middleware=[Middleware(Guard, host_names=host_names or HostNames())],
         exception_handlers={HTTPException: refuse},
     )
 

@@ -1,19 +1,18 @@
 """What every request passes before it is answered, and what every answer carries.
 
-The mailbox has no login, so a page on another site must neither read it (Host allow-list against DNS
-rebinding, no CORS) nor change it (no writes from another origin).
+The mailbox has no login, so a page on another site must neither read it (``hostname``, no CORS) nor change it (no
+writes from another origin).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+from treadle.hostname import HOW_TO_ALLOW, HostNames
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
@@ -35,11 +34,11 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Guard:
-    """ASGI middleware. ``allowed_hosts`` are host names without ports; ``*`` allows any."""
+    """ASGI middleware; it answers to ``host_names`` alone."""
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, host_names: HostNames) -> None:
         self._app = app
-        self._hosts = frozenset(_bare_host(host) for host in allowed_hosts)
+        self._host_names = host_names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with 403, or pass on."""
@@ -60,19 +59,11 @@ class Guard:
 
     def _objection(self, method: str, headers: Headers) -> str:
         host = headers.get("host", "")
-        if "*" not in self._hosts and _bare_host(host) not in self._hosts:
-            return "This mailbox does not answer to that host name; add it to its allowed hosts."
+        if not self._host_names.have(host):
+            return f"This mailbox does not answer to that host name; {HOW_TO_ALLOW}."
         if method not in _SAFE_METHODS and not _is_same_origin(method, headers, host):
             return "This mailbox takes no changes from other sites."
         return ""
-
-
-def _bare_host(host: str) -> str:
-    """Without port, final dot and case."""
-    name, colon, port = host.strip().lower().rpartition(":")
-    if not colon or not (port == "" or (port.isascii() and port.isdigit())):
-        name = host.strip().lower()
-    return name.removesuffix(".")
 
 
 def _is_same_origin(method: str, headers: Headers, host: str) -> bool:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
 
 from starlette.applications import Starlette
 
+from treadle.hostname import HostNames
 from treadle.mailbox.app import API_URL, create_app
 from treadle.mailbox.box import Box
-from treadle.mailbox.guard import LOOPBACK_HOSTS
 from treadle.mailbox.smtp import Reception, start_smtp
 
 
@@ -26,13 +25,13 @@ class Mailbox:
         smtp_socket: socket.socket | None = None,
         smtp_host: str = "127.0.0.1",
         smtp_port: int = 1025,
-        allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
+        host_names: HostNames | None = None,
         api_url: str = API_URL,
         box: Box | None = None,
     ) -> None:
-        """``smtp_socket`` (bound) goes before host and port; ``allowed_hosts`` and ``api_url`` as in ``create_app``."""
+        """``smtp_socket`` (bound) goes before host and port; ``host_names`` and ``api_url`` as in ``create_app``."""
         self.box = box if box is not None else Box()
-        self.app: Starlette = create_app(self.box, allowed_hosts, api_url=api_url)
+        self.app: Starlette = create_app(self.box, host_names, api_url=api_url)
         self._socket = smtp_socket
         self._host = smtp_host
         self._port = smtp_port
