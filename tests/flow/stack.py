@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 
+import treadle
 from tests.servers import running
 from tests.servers.ports import free_ports as free_ports
 from tests.waiting import eventually_blocking
@@ -31,6 +32,8 @@ FAST = {
     "TREADLE_LOG_FORMAT": "json",
 }
 APPS = Path(__file__).parent / "apps"
+SOURCE = str(Path(treadle.__file__).parents[1])
+"""Of the Treadle that this run has imported: the processes it starts shall be of no other."""
 
 
 def children(pid: int) -> list[int]:
@@ -57,7 +60,7 @@ class Stack:
             "TREADLE_MAILBOX_SMTP_PORT": str(self.smtp_port),
             "TREADLE_MAILBOX_PORT": str(self.page_port),
             "TREADLE_APP": "ledger:app",
-            "PYTHONPATH": str(APPS),
+            "PYTHONPATH": f"{APPS}{os.pathsep}{SOURCE}",
             **(settings or {}),
         }
         self.processes: list[subprocess.Popen[bytes]] = []
