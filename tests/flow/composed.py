@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.compose.resolved import OWN, environment_of, resolve
-from tests.flow.stack import SOURCES
+from tests.flow.stack import SOURCE
 from tests.servers.ports import free_ports
 from tests.servers.rungs import RUNGS
 from tests.waiting import eventually_blocking
@@ -78,7 +78,7 @@ class Composed:
         return {
             "PATH": os.environ["PATH"],  # noqa: TID251  (a clean one)
             "HOME": str(self.folder),
-            "PYTHONPATH": SOURCES,
+            "PYTHONPATH": SOURCE,
             **{setting: self._here(value) for setting, value in told.items() if setting not in STORES},
             **(self._servers if STORES & set(told) else {}),
             **self._ports,

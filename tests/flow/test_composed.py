@@ -12,7 +12,7 @@ import pytest
 
 from tests.compose.resolved import ROOT
 from tests.flow.composed import Composed, composed
-from tests.flow.stack import SOURCES
+from tests.flow.stack import SOURCE
 from tests.flow.test_commands import treadle
 
 LOGIN = {"ADMIN_USER": "admin", "ADMIN_PASS": "a pass-word: with a colon"}
@@ -29,7 +29,7 @@ def integration(stack: Composed | None, **said: str) -> tuple[int, dict[str, int
         if stack
         else {}
     )
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCES, **where, **said}  # noqa: TID251  (a clean one)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCE, **where, **said}  # noqa: TID251  (a clean one)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/integration"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False)
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}

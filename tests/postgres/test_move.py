@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from tests.builders import NOW, a_key, a_new_job, a_submission, an_attempt_error
 from tests.conformance.steps import a_worker_in, crash, inserted, one_of_each, read_all, scan, started
-from tests.flow.stack import SOURCES
+from tests.flow.stack import SOURCE
 from tests.servers import running
 from treadle.errors import StoreRefused, Unavailable
 from treadle.ids import JobId
@@ -226,7 +226,7 @@ def test_a_source_that_is_postgresql_already_is_refused(address: str, tmp_path: 
 
 
 def treadle(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONPATH": SOURCES, **settings}  # noqa: TID251  (a clean one)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONPATH": SOURCE, **settings}  # noqa: TID251  (a clean one)
     command = [sys.executable, "-m", "treadle", *arguments]
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
