@@ -12,10 +12,14 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import treadle
 from tests.compose.resolved import OWN, environment_of, resolve
 from tests.servers.ports import free_ports
 from tests.servers.rungs import RUNGS
 from tests.waiting import eventually_blocking
+
+SOURCE = str(Path(treadle.__file__).parents[1])
+"""Of the code that the tests import: no other is to be run, whatever else is installed."""
 
 RUNG = "sqlite"
 """What stands for compose's ``db`` and ``redis``. THE ONE PLACE TO SWITCH: "postgres+redis" as soon as both are in;
@@ -79,6 +83,7 @@ class Composed:
         return {
             "PATH": os.environ["PATH"],  # noqa: TID251  (a clean one)
             "HOME": str(self.folder),
+            "PYTHONPATH": SOURCE,
             **{setting: self._here(value) for setting, value in told.items() if setting not in STORES},
             **(self._servers if STORES & set(told) else {}),
             **self._ports,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose.resolved import ROOT
-from tests.flow.composed import Composed, composed
+from tests.flow.composed import SOURCE, Composed, composed
 from tests.flow.test_commands import treadle
 
 LOGIN = {"ADMIN_USER": "admin", "ADMIN_PASS": "a pass-word: with a colon"}
@@ -28,7 +28,7 @@ def integration(stack: Composed | None, **said: str) -> tuple[int, dict[str, int
         if stack
         else {}
     )
-    environment = {"PATH": os.environ["PATH"], **where, **said}  # noqa: TID251  (a clean one)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCE, **where, **said}  # noqa: TID251  (a clean one)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/integration"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False)
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
