@@ -78,7 +78,7 @@ WRONG = [
     ({"TREADLE_HOST": "0.0.0.0"}, ["TREADLE_API_KEYS", "ADMIN_USER"]),
     ({"TREADLE_APP": "no_such_module:app"}, ["no module no_such_module"]),
     ({"TREADLE_FAILPOINTS": "worker.before_claim=kill9"}, ["TREADLE_TESTING=1"]),
-    ({"DATABASE_URL": "postgresql://user:hunter2@localhost/jobs_db"}, ["DATABASE_URL", "sqlite:///PATH"]),
+    ({"DATABASE_URL": "mysql://user:hunter2@localhost/jobs_db"}, ["DATABASE_URL", "sqlite:///PATH"]),
     ({"TREADLE_OUTPUT_DIR": "/proc/no/such"}, ["TREADLE_OUTPUT_DIR=/proc/no/such"]),
     (
         {"MAIL_HOST": "mail.example.com", "TREADLE_MAIL_USERNAME": "u", "TREADLE_MAIL_PASSWORD": "hunter2"},
