@@ -1,4 +1,7 @@
-"""From settings to a ``Runtime``: the only module that names a backend."""
+"""From settings to a ``Runtime``: the only module that names a backend.
+
+A backend's module is imported when it is chosen: the drivers of all of them together cost a process ten megabytes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from treadle.artifacts.mending import how_to_mend, is_mounted_from_outside
 from treadle.clock import AnchoredClock, rising_seconds
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
-from treadle.dispatch.redis import RedisDispatch
 from treadle.errors import RegistrationError, SettingsError, StoreRefused, Unavailable
 from treadle.jobtype import Registry
 from treadle.service.catalogue import publish
@@ -26,8 +28,6 @@ from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
 from treadle.store.postgres.address import shown
-from treadle.store.postgres.store import PostgresStore
-from treadle.store.postgres.transfer import open_target
 from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 from treadle.store.sqlite.transfer import SQLiteSource
@@ -115,6 +115,8 @@ def new_dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispa
     changes = store.changes if _postgres_address(settings) is None else None
     if settings.redis_url is None:
         return LocalDispatch(changes) if has_worker else SilentDispatch()
+    from treadle.dispatch.redis import RedisDispatch
+
     try:
         dispatch = RedisDispatch(
             settings.redis_url,
@@ -171,6 +173,8 @@ async def open_move(settings: Settings, to: str) -> AsyncIterator[tuple[Source, 
     """
     if _postgres_address(settings) is not None:
         raise StoreRefused("DATABASE_URL names the source, and only a SQLite file can be moved: unset it, or name one")
+    from treadle.store.postgres.transfer import open_target
+
     source = SQLiteSource(_sqlite_path(settings))
     source.open()
     try:
@@ -189,6 +193,8 @@ async def open_store(settings: Settings) -> Store:
         file = SQLiteStore(_sqlite_path(settings))
         await file.open(migrate=migrate)
         return file
+    from treadle.store.postgres.store import PostgresStore
+
     store = PostgresStore(address, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
     give_up_at = rising_seconds() + DATABASE_WAIT_SECONDS
     told = ""

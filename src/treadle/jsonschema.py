@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 import msgspec
 
 from treadle.errors import Problem
 from treadle.schema import MAX_REPORTED_PROBLEMS, ONE_OF, REQUIRED, UNKNOWN_FIELD, pointer
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 Check = Callable[[bytes], list[Problem]]
 """Every problem of a payload that is JSON, with pointers from the payload's own root."""
@@ -44,6 +46,9 @@ def compile_schema(schema: bytes) -> Check:
     ``format`` is an annotation, as it is for the models. Regular expressions run on an engine whose time is linear
     in the text (no backtracking): the text is a stranger's.
     """
+    # Here, because most processes know all their types themselves, and the engine takes megabytes.
+    import jsonschema_rs
+
     try:
         validator = jsonschema_rs.validator_for(
             msgspec.json.decode(schema),
