@@ -156,7 +156,7 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
 
 
 async def open_store(settings: Settings) -> Store:
-    """The open store of ``DATABASE_URL``; a database server is waited for. Raises ``StoreRefused``, ``Unavailable``."""
+    """The store of ``DATABASE_URL``, open; a server is waited for. Raises ``StoreRefused``, ``Unavailable``."""
     migrate = settings.migrate == "on"
     address = _postgres_address(settings)
     if address is None:
