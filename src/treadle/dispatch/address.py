@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from redis import RedisError
 from redis.asyncio.connection import (
     AbstractConnection,
     BlockingConnectionPool,
@@ -41,6 +42,10 @@ class Address:
             raise ValueError(f"may only have the options {', '.join(sorted(_OPTIONS))}, and db")
         self._class: type[AbstractConnection] = parsed.pop("connection_class", Connection)
         self._options = parsed
+        try:
+            self._class(**parsed)
+        except (RedisError, TypeError):
+            raise ValueError("has ssl_ options with a wrong value, or without rediss://") from None
 
     def new_pool(self) -> ConnectionPoolInterface:
         """Connections that try everything once.

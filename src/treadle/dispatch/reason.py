@@ -5,7 +5,9 @@ Never the text of a server: it may repeat what it was sent, the password include
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import ssl
 
 from redis import exceptions as redis
@@ -51,11 +53,18 @@ def reason_of(error: BaseException) -> str:
     under = error if isinstance(error, OSError) else error.__context__
     if isinstance(under, ssl.SSLError):
         return f"TLS: {under.verify_message if isinstance(under, ssl.SSLCertVerificationError) else under.reason}"
-    if isinstance(under, OSError) and under.strerror:
-        return under.strerror.lower()
+    if isinstance(under, OSError):
+        return _trouble(under)
     if isinstance(error, redis.ConnectionError):
         return "it closed the connection"
     return type(error).__name__
+
+
+def _trouble(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "its host name is not known"
+    # Not strerror: asyncio puts an address there. Where there were several to try, there is no number either.
+    return os.strerror(error.errno).lower() if error.errno else "no connection to any of its addresses"
 
 
 def _refusal(said: str) -> str:

@@ -112,7 +112,8 @@ class RedisDispatch:
                     ids = await self._pop(lines, limit, min(left_seconds, BLOCK_SECONDS))
                 except Away:
                     return []
-                if ids or left_seconds <= BLOCK_SECONDS:
+                # Nothing but garbage is not nothing: more is popped, for a scan after each handful would be dear.
+                if ids or loop.time() >= give_up_at:
                     return ids
             elif self._link.is_up or self._link.is_away:
                 return await self._local.take(queues, limit, left_seconds)
@@ -219,8 +220,7 @@ class RedisDispatch:
         pop: Command = ("BLMPOP", wait, len(lines), *lines, "LEFT", "COUNT", limit)
         [reply] = await self._link.ask([pop], wait_seconds + ANSWER_SECONDS)
         if isinstance(reply, Exception):
-            if is_wrong_type(reply):
-                await self._leave_out_wrong(lines)
+            if is_wrong_type(reply) and await self._leave_out_wrong(lines):
                 return []
             raise self._link.refuse(reply)
         if reply is None:
@@ -233,7 +233,7 @@ class RedisDispatch:
             self._sparing.event("garbage", logging.WARNING, message, self.garbage)
         return ids
 
-    async def _leave_out_wrong(self, lines: Sequence[str]) -> None:
+    async def _leave_out_wrong(self, lines: Sequence[str]) -> bool:
         """One wrong list makes BLMPOP refuse all of them: find it. It is not ours to delete."""
         types = await self._link.ask([("TYPE", line) for line in lines], ANSWER_SECONDS)
         wrong = [line for line, kind in zip(lines, types, strict=True) if kind not in (b"list", b"none")]
@@ -242,6 +242,7 @@ class RedisDispatch:
         if wrong:
             message = "%s in Redis is no list, its hints are lost until somebody deletes it; its jobs are found by scan"
             self._sparing.event("wrong", logging.WARNING, message, wrong[0])
+        return bool(wrong)
 
     def _renew_names(self) -> None:
         now = asyncio.get_running_loop().time()

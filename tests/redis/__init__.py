@@ -1,0 +1,1 @@
+"""Hints through real Redis and Valkey servers, and everything that can happen to these."""
