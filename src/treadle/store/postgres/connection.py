@@ -113,7 +113,7 @@ class Connections:
                 await connection.set_type_codec(
                     "json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary"
                 )
-        except (*CONNECTION_FAULTS, ValueError) as error:
+        except (*CONNECTION_FAULTS, ValueError, OverflowError) as error:  # the last for a port beyond all ports
             if connection is not None:
                 connection.terminate()
             raise no_connection(error, shown(self._address)) from error
