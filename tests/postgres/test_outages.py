@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -18,7 +19,7 @@ from treadle.ids import JobId, WorkerId
 from treadle.states import Status, Verb
 from treadle.store.postgres import connection
 from treadle.store.postgres.store import PostgresStore
-from treadle.store.protocol import Inserted
+from treadle.store.protocol import Inserted, Move, Settled
 from treadle.testing import FaultProxy
 
 
@@ -67,15 +68,18 @@ class Traffic:
                 await asyncio.sleep(0)  # noqa: TID251
                 continue
             moves = [move(job.id, job.attempt, Verb.COMPLETE) for job in jobs]
-            while True:
-                try:
-                    settled = await self._store.settle(moves, at(1))
-                    break
-                except Unavailable:
-                    self.failures += 1
-                    await asyncio.sleep(0)  # noqa: TID251
+            settled = await self._settle(moves)
             assert {done.status for done in settled} <= {Status.COMPLETED}
             self.completed += [job.id for job in jobs]
+
+    async def _settle(self, moves: Sequence[Move]) -> Sequence[Settled]:
+        """Sent again until it is known."""
+        while True:
+            try:
+                return await self._store.settle(moves, at(1))
+            except Unavailable:
+                self.failures += 1
+                await asyncio.sleep(0)  # noqa: TID251
 
 
 async def check(traffic: Traffic, store: PostgresStore, worker_id: WorkerId) -> None:
