@@ -1,5 +1,5 @@
 # Every target is one call of a script that works without make.
-.PHONY: help setup dev test check lint types floors docs lock smoke clean
+.PHONY: help setup dev test check lint types floors docs lock smoke torture clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ lock: ## make requirements/*.txt from pyproject.toml again
 
 smoke: ## send real jobs through a stack of its own
 	@./scripts/setup runtime && exec .venv/bin/treadle smoke
+
+torture: ## 20,000 jobs under kill -9, pauses and outages; ARGS="--rung sqlite --jobs 2000 --seconds 60"
+	@exec ./scripts/torture $(ARGS)
 
 clean: ## remove what can be made again; never data/ or output/
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,191 @@
+"""The processes under torture: two APIs and four workers, each started again when it is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import treadle
+from tests.servers.ports import free_ports
+from tests.torture.stopping import Stop
+from treadle.clock import wall_now
+
+APIS = 2
+WORKERS = 4
+CONCURRENCY = 8
+LEASE_SECONDS = 3.0
+
+# Recovery in seconds instead of minutes. The lease is long against what a loaded machine does to a healthy worker: one
+# that is starved for a whole lease is lost by right, and would be told here as lost without a reason.
+PACE = {
+    "TREADLE_LEASE_SECONDS": str(LEASE_SECONDS),
+    "TREADLE_HEARTBEAT_SECONDS": "0.5",
+    "TREADLE_SWEEP_SECONDS": "0.5",
+    "TREADLE_RECONCILE_SECONDS": "1",
+    "TREADLE_POLL_SECONDS": "0.2",
+    "TREADLE_RETRY_BASE_SECONDS": "0.2",
+    "TREADLE_GRACE_SECONDS": "10",
+    "TREADLE_CONCURRENCY": str(CONCURRENCY),
+    "TREADLE_LOG_FORMAT": "json",
+}
+
+_STORE_DOES_NOT_ANSWER = 75
+"""A process that is started while the store is away says so and leaves; its supervisor starts it again."""
+
+
+@dataclass
+class Hurt:
+    """What was done to one process, when, by the machine's clock."""
+
+    name: str
+    pid: int
+    kind: str
+    """``kill`` or ``pause``."""
+    at: datetime
+    until: datetime | None = None
+    """When a paused one went on."""
+
+    def costs_lease(self, lease_seconds: float = LEASE_SECONDS) -> bool:
+        """Whether a lease may be lost by it. A beat may have been due the moment it began."""
+        return self.until is None or (self.until - self.at).total_seconds() >= lease_seconds - 1
+
+
+@dataclass
+class Member:
+    """One place in the fleet, and the process that holds it now."""
+
+    name: str
+    settings: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    started: int = 0
+    is_busy: bool = False
+    """Something is being done to it: nobody else shall."""
+
+
+@dataclass
+class Fleet:
+    """Keeps its members running until ``stop``. ``hurts``: what was done to them; ``deaths``: what was not."""
+
+    folder: Path
+    settings: Mapping[str, str]
+    members: dict[str, Member] = field(default_factory=dict)
+    hurts: list[Hurt] = field(default_factory=list)
+    deaths: list[str] = field(default_factory=list)
+    store_left_out: int = 0
+    """Starts that met no store."""
+    pids: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for number, port in enumerate(free_ports(APIS)):
+            self._add(Member(f"api{number}", {"API_PORT": str(port)}))
+        for number in range(WORKERS):
+            self._add(Member(f"worker{number}", {}))
+
+    def _add(self, member: Member) -> None:
+        self.members[member.name] = member
+
+    @property
+    def ports(self) -> list[int]:
+        """Of the APIs."""
+        return [int(m.settings["API_PORT"]) for m in self.members.values() if "API_PORT" in m.settings]
+
+    def of(self, kind: str) -> list[Member]:
+        """The running members whose name begins so, and to whom nothing is being done."""
+        running = (m for m in self.members.values() if m.process is not None and m.process.poll() is None)
+        return [m for m in running if m.name.startswith(kind) and not m.is_busy]
+
+    async def keep_running(self, stop: Stop) -> None:
+        """Start every member, and again when it has ended."""
+        while True:
+            for member in self.members.values():
+                self._see_to(member)
+            if await stop.within(0.2):
+                return
+
+    def _see_to(self, member: Member) -> None:
+        if member.process is not None:
+            code = member.process.poll()
+            if code is None:
+                return
+            if code == _STORE_DOES_NOT_ANSWER:
+                self.store_left_out += 1
+            elif code != -signal.SIGKILL:
+                self.deaths.append(f"{member.name} ended by itself with {code}; see its log {member.started - 1}")
+        self._start(member)
+
+    def _start(self, member: Member) -> None:
+        command = member.name.rstrip("0123456789")
+        environment = {
+            "PATH": os.environ["PATH"],  # noqa: TID251  (a clean environment, made of this one)
+            "HOME": str(self.folder),
+            # The very package that this run imported, wherever it is installed.
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(__file__).parent / "apps"), str(Path(treadle.__file__).parents[1])]
+            ),
+            "TREADLE_APP": "steps:app",
+            **PACE,
+            **self.settings,
+            **member.settings,
+        }
+        with (self.folder / f"{member.name}.{member.started}.log").open("wb") as log:
+            member.process = subprocess.Popen(
+                [sys.executable, "-m", "treadle", command],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        member.started += 1
+        self.pids[member.process.pid] = member.name
+
+    def kill(self, member: Member) -> None:
+        """End it without a word."""
+        assert member.process is not None
+        self.hurts.append(Hurt(member.name, member.process.pid, "kill", wall_now()))
+        member.process.kill()
+
+    async def pause(self, member: Member, seconds: float, stop: Stop) -> None:
+        """Stop it in its tracks, and let it go on."""
+        assert member.process is not None
+        hurt = Hurt(member.name, member.process.pid, "pause", wall_now())
+        self.hurts.append(hurt)
+        member.is_busy = True
+        member.process.send_signal(signal.SIGSTOP)
+        try:
+            await stop.within(seconds)
+        finally:
+            member.process.send_signal(signal.SIGCONT)
+            hurt.until = wall_now()
+            member.is_busy = False
+
+    def stop(self, within_seconds: float = 30) -> list[str]:
+        """Ask every member to end; what went wrong with that."""
+        for member in self.members.values():
+            if member.process is not None and member.process.poll() is None:
+                member.process.terminate()
+        wrong = []
+        for member in self.members.values():
+            if member.process is not None:
+                try:
+                    code = member.process.wait(within_seconds)
+                except subprocess.TimeoutExpired:
+                    code = "no end"
+                    member.process.kill()
+                    member.process.wait()
+                if code != 0:
+                    wrong.append(f"{member.name}, asked to end, ended with {code}")
+        return wrong
+
+    def close(self) -> None:
+        """End what still runs."""
+        for member in self.members.values():
+            if member.process is not None and member.process.poll() is None:
+                member.process.kill()
+                member.process.wait()

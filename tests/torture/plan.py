@@ -1,0 +1,55 @@
+"""The plan of faults: what is done when, all of it from a seed.
+
+How many jobs a fault meets is a matter of timing; that the plan is fair is a matter of arithmetic. A job of a built-in
+type is ``dead`` after three crashes, and the API cannot raise that. It runs for some hundredths of a second, so that a
+kill meets one of them in three or four at most. With k kills and pauses over n such jobs a job is met three times with
+a chance of about n * (k / 4n)**3: for 100 over 13,000, less than one run in ten thousand. A handler of the user's type
+runs for a second, is met by nearly every kill, and has a budget of 25.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FLEET: Mapping[str, int] = {
+    "kill worker": 6,
+    "pause worker": 3,
+    "doze worker": 2,
+    "kill api": 2,
+    "pause api": 1,
+    "doze api": 1,
+}
+"""Kinds and how often each comes in one deck. A pause outlasts a lease, a doze is half of one: nothing may come of it."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``at``: seconds from the beginning. ``chance``: 0 to 1, for whatever its kind leaves open (whom, how long)."""
+
+    at: float
+    kind: str
+    chance: float
+
+    def __str__(self) -> str:
+        return f"{self.at:7.1f} s  {self.kind} ({self.chance:.3f})"
+
+
+def plan(seed: int, kinds: Mapping[str, int], *, seconds: float, every_seconds: float) -> list[Fault]:
+    """Faults over ``seconds``, one ``every_seconds`` or so. Kinds come from a shuffled deck: none is forgotten for long,
+    and where there is room for as many faults as kinds, each comes.
+    """
+    chance = random.Random(f"{seed} plan")
+    rare: list[str] = list(kinds)
+    chance.shuffle(rare)
+    deck = rare[::-1]
+    faults: list[Fault] = []
+    at = every_seconds * chance.uniform(0.5, 1.5)
+    while at < seconds:
+        if not deck:
+            deck = [kind for kind, count in kinds.items() for _ in range(count)]
+            chance.shuffle(deck)
+        faults.append(Fault(round(at, 2), deck.pop(), round(chance.random(), 3)))
+        at += every_seconds * chance.uniform(0.5, 1.5)
+    return faults
