@@ -16,6 +16,7 @@ from tests.servers.ports import free_ports
 from tests.torture.stopping import Stop
 from treadle.clock import wall_now
 
+_APPS = Path(__file__).parent / "apps"
 APIS = 2
 WORKERS = 4
 CONCURRENCY = 8
@@ -125,9 +126,7 @@ class Fleet:
             "PATH": os.environ["PATH"],  # noqa: TID251  (a clean environment, made of this one)
             "HOME": str(self.folder),
             # The very package that this run imported, wherever it is installed.
-            "PYTHONPATH": os.pathsep.join(
-                [str(Path(__file__).parent / "apps"), str(Path(treadle.__file__).parents[1])]
-            ),
+            "PYTHONPATH": os.pathsep.join(map(str, (_APPS, Path(treadle.__file__).parents[1]))),
             "TREADLE_APP": "steps:app",
             **PACE,
             **self.settings,
@@ -174,13 +173,12 @@ class Fleet:
         for member in self.members.values():
             if member.process is not None:
                 try:
-                    code = member.process.wait(within_seconds)
+                    if code := member.process.wait(within_seconds):
+                        wrong.append(f"{member.name}, asked to end, ended with {code}")
                 except subprocess.TimeoutExpired:
-                    code = "no end"
+                    wrong.append(f"{member.name}, asked to end, did not")
                     member.process.kill()
                     member.process.wait()
-                if code != 0:
-                    wrong.append(f"{member.name}, asked to end, ended with {code}")
         return wrong
 
     def close(self) -> None:

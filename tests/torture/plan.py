@@ -21,7 +21,7 @@ FLEET: Mapping[str, int] = {
     "pause api": 1,
     "doze api": 1,
 }
-"""Kinds and how often each comes in one deck. A pause outlasts a lease, a doze is half of one: nothing may come of it."""
+"""Kinds and how often each comes in one deck. A pause outlasts a lease; of a doze, half of one, nothing may come."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Fault:
 
 
 def plan(seed: int, kinds: Mapping[str, int], *, seconds: float, every_seconds: float) -> list[Fault]:
-    """Faults over ``seconds``, one ``every_seconds`` or so. Kinds come from a shuffled deck: none is forgotten for long,
-    and where there is room for as many faults as kinds, each comes.
+    """Faults over ``seconds``, one ``every_seconds`` or so. Kinds come from a shuffled deck: none is forgotten for
+    long, and where there is room for as many faults as kinds, each comes.
     """
     chance = random.Random(f"{seed} plan")
     rare: list[str] = list(kinds)

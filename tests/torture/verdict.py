@@ -171,8 +171,8 @@ def _files(evidence: Evidence) -> Iterator[str]:
         left = _TEMPORARY.fullmatch(path.name)
         if left is not None:
             # Its writer was killed in the midst of it; the pruner removes it after an hour.
-            job = evidence.jobs.get(left["job"])
-            if job is None or job["crashes"] == 0:
+            writer = evidence.jobs.get(left["job"])
+            if writer is None or writer["crashes"] == 0:
                 yield f"{path.name} is left over, and no crash of its job says why"
 
 
