@@ -30,7 +30,7 @@ def main() -> int:
     text = summary(options, report)
     (options.folder / "summary.txt").write_text(text)
     print(text, flush=True)
-    return 0 if report.verdict.is_good and not report.rare else 1
+    return 0 if report.is_good else 1
 
 
 def _options() -> Options:
@@ -59,7 +59,7 @@ def summary(options: Options, report: Report) -> str:
     for title, counts in sections.items():
         lines += ["", title, *(f"  {name:<42}{count:>8}" for name, count in sorted(counts.items()))]
     lines += ["", str(report.verdict), *(f"FAIL the run was asleep: {what}" for what in report.rare), ""]
-    lines.append("GOOD" if report.verdict.is_good and not report.rare else "BROKEN")
+    lines.append("GOOD" if report.is_good else "BROKEN")
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -78,9 +79,9 @@ class Fleet:
     members: dict[str, Member] = field(default_factory=dict)
     hurts: list[Hurt] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)
-    store_left_out: int = 0
-    """Starts that met no store."""
-    pids: dict[int, str] = field(default_factory=dict)
+    starts_without_store: int = 0
+    over: Stop = field(default_factory=Stop)
+    """Set: nobody is started any more."""
 
     def __post_init__(self) -> None:
         for number, port in enumerate(free_ports(APIS)):
@@ -101,12 +102,12 @@ class Fleet:
         running = (m for m in self.members.values() if m.process is not None and m.process.poll() is None)
         return [m for m in running if m.name.startswith(kind) and not m.is_busy]
 
-    async def keep_running(self, stop: Stop) -> None:
-        """Start every member, and again when it has ended."""
+    async def keep_running(self) -> None:
+        """Start every member, and again when it has ended, until it is over."""
         while True:
             for member in self.members.values():
                 self._see_to(member)
-            if await stop.within(0.2):
+            if await self.over.within(0.2):
                 return
 
     def _see_to(self, member: Member) -> None:
@@ -115,7 +116,7 @@ class Fleet:
             if code is None:
                 return
             if code == _STORE_DOES_NOT_ANSWER:
-                self.store_left_out += 1
+                self.starts_without_store += 1
             elif code != -signal.SIGKILL:
                 self.deaths.append(f"{member.name} ended by itself with {code}; see its log {member.started - 1}")
         self._start(member)
@@ -142,7 +143,6 @@ class Fleet:
                 stderr=log,
             )
         member.started += 1
-        self.pids[member.process.pid] = member.name
 
     def kill(self, member: Member) -> None:
         """End it without a word."""
@@ -164,8 +164,12 @@ class Fleet:
             hurt.until = wall_now()
             member.is_busy = False
 
-    def stop(self, within_seconds: float = 30) -> list[str]:
-        """Ask every member to end; what went wrong with that."""
+    async def stop(self, within_seconds: float = 30) -> list[str]:
+        """Ask every member to end, for good; what went wrong with that."""
+        self.over.set()
+        return await asyncio.to_thread(self._stop, within_seconds)
+
+    def _stop(self, within_seconds: float) -> list[str]:
         for member in self.members.values():
             if member.process is not None and member.process.poll() is None:
                 member.process.terminate()

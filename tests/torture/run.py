@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.torture import evidence as records
 from tests.torture.evidence import Evidence
-from tests.torture.fleet import Fleet
-from tests.torture.http import NotAnswered, ask
-from tests.torture.mailsink import MailSink, a_mail_sink
+from tests.torture.house import House, a_house
 from tests.torture.nemesis import Nemesis
 from tests.torture.observer import Observer, Say
 from tests.torture.orders import Orders
 from tests.torture.plan import FLEET, plan
-from tests.torture.rungs import RUNGS, Rung
 from tests.torture.stopping import Stop
 from tests.torture.submitters import Submitters
-from tests.torture.verdict import Verdict, judge
+from tests.torture.verdict import Verdict
 
-_START_SECONDS = 60.0
 _LATE_SECONDS = 120.0
 """For submissions, after the last was due and the last fault is over: then somebody is never answered."""
 
@@ -61,53 +55,37 @@ class Report:
         }
         return [what for what, count in wanted.items() if count == 0]
 
+    @property
+    def is_good(self) -> bool:
+        """Whether every promise was kept, and put to the test."""
+        return self.verdict.is_good and not self.rare
+
 
 async def torture(options: Options, say: Say) -> Report:
     """Run and judge. Raises ``AssertionError`` where the run itself cannot be carried out."""
-    orders = Orders(options.seed, options.jobs)
     begin = time.monotonic()
-    async with RUNGS[options.rung](options.folder) as rung, a_mail_sink(options.seed) as sink:
-        settings = {"MAIL_HOST": "127.0.0.1", "MAIL_PORT": str(sink.port), **rung.settings}
-        fleet = Fleet(options.folder, settings)
-        over = Stop()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(fleet.keep_running(over))
-                try:
-                    await _all_answer(fleet)
-                    run = _Run(options, orders, rung, sink, fleet, say)
-                    evidence = await run.carry_out()
-                finally:
-                    over.set()
-            wrong = await asyncio.to_thread(fleet.stop)
-        finally:
-            fleet.close()
-        evidence.illegal = await asyncio.to_thread(records.look_for_illegal, rung.query)
-        said = records.read_logs(options.folder)
-        evidence.released = said.released
-        evidence.wrong = [*evidence.wrong, *wrong, *said.bugs]
-        verdict = judge(evidence)
-        told = {**said.counts, "starts that met no store": fleet.store_left_out}
-        return Report(
-            verdict, run.nemesis.done, run.submitters.answers, sink.deeds, told, round(time.monotonic() - begin, 1)
-        )
+    async with a_house(options.rung, options.seed, options.folder) as house:
+        run = _Run(options, house, say)
+        verdict = await house.rest(await run.carry_out())
+        said = {**house.said.counts, "starts that met no store": house.fleet.starts_without_store}
+        seconds = round(time.monotonic() - begin, 1)
+        return Report(verdict, run.nemesis.done, run.submitters.answers, house.sink.deeds, said, seconds)
 
 
 class _Run:
     """What happens between the first start and the last look."""
 
-    def __init__(self, options: Options, orders: Orders, rung: Rung, sink: MailSink, fleet: Fleet, say: Say) -> None:
-        kinds = {**FLEET, **rung.kinds}
+    def __init__(self, options: Options, house: House, say: Say) -> None:
+        kinds = {**FLEET, **house.rung.kinds}
         faults = plan(options.seed, kinds, seconds=options.seconds, every_seconds=options.every_seconds)
         (options.folder / "plan.txt").write_text("".join(f"{fault}\n" for fault in faults))
         self._stop = Stop()
-        self._rung, self._sink, self._fleet, self._orders = rung, sink, fleet, orders
-        self._output = options.folder / "output"
-        self._folder = options.folder
+        self._house = house
         self._seconds = options.seconds
-        self.submitters = Submitters(orders, fleet.ports, self._stop, options.folder, options.seconds)
-        self.nemesis = Nemesis(faults, fleet, rung, options.folder)
-        self._observer = Observer(orders, self._output, rung.query, say)
+        self._orders = Orders(options.seed, options.jobs)
+        self.submitters = Submitters(self._orders, house.fleet.ports, self._stop, options.folder, options.seconds)
+        self.nemesis = Nemesis(faults, house.fleet, house.rung, options.folder)
+        self._observer = Observer(self._orders, house.output, house.rung.query, say)
         self._say = say
 
     async def carry_out(self) -> Evidence:
@@ -115,7 +93,7 @@ class _Run:
         wrong: list[str] = []
         watched = Stop()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._observer.watch(self.submitters, self.nemesis, self._sink, watched), name="observer")
+            tasks.create_task(self._observer.watch(self.submitters, self.nemesis, self._house.sink, watched))
             try:
                 async with asyncio.timeout(self._seconds + _LATE_SECONDS), asyncio.TaskGroup() as trying:
                     trying.create_task(self.submitters.run())
@@ -126,39 +104,4 @@ class _Run:
             if not await self._observer.calm(self._stop):
                 wrong.append("it never became quiet")
             watched.set()
-        return await self._gather(wrong)
-
-    async def _gather(self, wrong: list[str]) -> Evidence:
-        query = self._rung.query
-        ledger, effects = records.own_records(self._folder)
-        return Evidence(
-            orders=self._orders,
-            acked=self.submitters.acked,
-            answered_twice=self.submitters.twice,
-            doubtful=self.submitters.doubtful,
-            jobs=await records.all_jobs(self._fleet.ports[0]),
-            ledger=ledger,
-            effects=effects,
-            mails=self._sink.mails,
-            output=self._output,
-            hurts=records.hurts_of(self._fleet),
-            leases=await records.leases_of(query),
-            snoozes=await records.snoozes_of(query),
-            wrong=[*wrong, *self._observer.torn, *self._fleet.deaths],
-        )
-
-
-async def _all_answer(fleet: Fleet) -> None:
-    """Every API is up, and every worker has begun its lease."""
-    stop = Stop()
-    deadline = time.monotonic() + _START_SECONDS
-    workers = sum(name.startswith("worker") for name in fleet.members)
-    for port in fleet.ports:
-        while time.monotonic() < deadline:
-            with contextlib.suppress(NotAnswered):
-                answer = await ask(port, "GET", "/admin/workers")
-                if answer.status == 200 and len(answer.json["workers"]) == workers:
-                    break
-            await stop.within(0.1)
-        else:
-            raise AssertionError(f"the API on port {port} does not answer, or not all workers began; see the logs")
+        return await self._house.gather(self._orders, self.submitters, [*wrong, *self._observer.torn])

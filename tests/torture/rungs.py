@@ -10,8 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
+from tests.servers.place import Place
+from tests.servers.ports import free_ports
+from tests.servers.postgres import Installation, Postgres, machine_installation, wheel_installation
+from tests.servers.redis import Redis, machine_redis
 from tests.torture.fleet import LEASE_SECONDS
 from tests.torture.stopping import Stop
+from treadle.testing.proxy import FaultProxy
 
 Strike = Callable[[float, Stop], Awaitable[None]]
 """Does one fault and heals it; ``chance`` (0 to 1) is what the plan left open."""
@@ -27,6 +34,8 @@ class Rung:
     settings: Mapping[str, str]
     query: Query
     """Blocking. Raises ``OSError`` where the database does not answer."""
+    take_away: Callable[[float, Stop], Awaitable[None]]
+    """The database is away for so many seconds: nobody can write."""
     faults: Mapping[str, Strike] = field(default_factory=dict)
     kinds: Mapping[str, int] = field(default_factory=dict)
     """The faults, and how often each comes in a deck of the plan."""
@@ -46,19 +55,188 @@ async def sqlite(folder: Path) -> AsyncIterator[Rung]:
 
     busy = asyncio.Lock()
 
-    async def hold(chance: float, stop: Stop) -> None:
-        """Everybody else can read and not write: half a lease to two leases long."""
+    async def hold(seconds: float, stop: Stop) -> None:
         async with busy:
-            with closing(_for_any_thread(path)) as connection:
+            with closing(
+                sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            ) as connection:
                 await asyncio.to_thread(connection.execute, "BEGIN IMMEDIATE")
-                await stop.within(LEASE_SECONDS * (0.5 + 1.5 * chance))
+                await stop.within(seconds)
                 connection.execute("ROLLBACK")
 
-    yield Rung("sqlite", {}, query, {"hold database": hold}, {"hold database": 1})
+    faults: dict[str, Strike] = {"hold database": lambda chance, stop: hold(LEASE_SECONDS * (0.5 + 1.5 * chance), stop)}
+    yield Rung("sqlite", {}, query, hold, faults, {"hold database": 1})
 
 
-def _for_any_thread(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+@asynccontextmanager
+async def postgres(folder: Path) -> AsyncIterator[Rung]:
+    """The oldest PostgreSQL, alone."""
+    async with _a_place() as place, _database(machine_installation(), place) as database:
+        yield database.rung("postgres")
 
 
-RUNGS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Rung]]] = {"sqlite": sqlite}
+@asynccontextmanager
+async def postgres_and_redis(folder: Path) -> AsyncIterator[Rung]:
+    """The newest PostgreSQL, with the oldest Redis."""
+    async with _a_place() as place, _database(wheel_installation(), place) as database, _hints(place) as redis:
+        rung = database.rung("postgres+redis")
+        yield Rung(
+            rung.name,
+            {**rung.settings, "REDIS_URL": f"redis://127.0.0.1:{redis.proxy.port}/0"},
+            rung.query,
+            rung.take_away,
+            {**rung.faults, **redis.faults},
+            {**rung.kinds, **_REDIS_KINDS},
+        )
+
+
+@asynccontextmanager
+async def postgres_without_its_redis(folder: Path) -> AsyncIterator[Rung]:
+    """A Redis is named, and never there."""
+    async with _a_place() as place, _database(wheel_installation(), place) as database:
+        rung = database.rung("redis-off")
+        (port,) = free_ports(1)
+        settings = {**rung.settings, "REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+        yield Rung(rung.name, settings, rung.query, rung.take_away, rung.faults, rung.kinds)
+
+
+RUNGS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Rung]]] = {
+    "sqlite": sqlite,
+    "postgres": postgres,
+    "postgres+redis": postgres_and_redis,
+    "redis-off": postgres_without_its_redis,
+}
+
+_POSTGRES_KINDS = {
+    "restart database": 2,
+    "stop database": 1,
+    "cut database": 2,
+    "cut in database": 3,
+    "silence database": 1,
+}
+_REDIS_KINDS = {"flush redis": 3, "kill redis": 2, "pause redis": 1, "cut redis": 1, "cut in redis": 2}
+
+
+@asynccontextmanager
+async def _a_place() -> AsyncIterator[Place]:
+    # Of its own, and not the one of the test run: these servers are stopped at any moment.
+    place = Place()
+    try:
+        yield place
+    finally:
+        await asyncio.to_thread(place.close)
+
+
+class _Database:
+    """A cluster, and a proxy before it. One fault at a time: who restarts it must not meet who stops it."""
+
+    def __init__(self, server: Postgres, proxy: FaultProxy, name: str) -> None:
+        self._server = server
+        self._proxy = proxy
+        self._name = name
+        self._busy = asyncio.Lock()
+
+    def rung(self, name: str) -> Rung:
+        settings = {"DATABASE_URL": f"postgresql://treadle@127.0.0.1:{self._proxy.port}/{self._name}"}
+        faults: dict[str, Strike] = {
+            "restart database": self._restart,
+            "stop database": lambda chance, stop: self.take_away(LEASE_SECONDS * (1.2 + chance), stop),
+            "cut database": self._cut,
+            "cut in database": lambda chance, stop: _cut_in(self._proxy, chance, stop),
+            "silence database": self._silence,
+        }
+        return Rung(name, settings, self._query, self.take_away, faults, _POSTGRES_KINDS)
+
+    async def take_away(self, seconds: float, stop: Stop) -> None:
+        async with self._busy:
+            await asyncio.to_thread(self._server.stop)
+            await stop.within(seconds)
+            await asyncio.to_thread(self._server.start)
+
+    async def _restart(self, chance: float, stop: Stop) -> None:
+        async with self._busy:
+            await asyncio.to_thread(self._server.restart)
+
+    async def _cut(self, chance: float, stop: Stop) -> None:
+        self._proxy.cut()
+
+    async def _silence(self, chance: float, stop: Stop) -> None:
+        async with self._busy:
+            self._proxy.silence()
+            await stop.within(LEASE_SECONDS * (0.5 + chance))
+            self._proxy.heal()
+
+    def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        address = self._server.address(self._name)
+        try:
+            with psycopg.connect(address, autocommit=True, connect_timeout=5) as connection:
+                return connection.execute(sql.encode()).fetchall()
+        except psycopg.OperationalError as error:
+            raise OSError(str(error)) from error
+
+
+async def _cut_in(proxy: FaultProxy, chance: float, stop: Stop) -> None:
+    """In the midst of what is said, one way or the other, and after any number of bytes of a new connection."""
+    proxy.cut_after(int(chance * 4000), "up" if int(chance * 1000) % 2 else "down")
+    await stop.within(1.0)
+    proxy.cut()
+
+
+@asynccontextmanager
+async def _database(installation: Installation | None, place: Place) -> AsyncIterator[_Database]:
+    server = await asyncio.to_thread(Postgres, installation, place)
+    await asyncio.to_thread(server.start)
+    proxy = FaultProxy("127.0.0.1", server.port)
+    await proxy.start()
+    try:
+        yield _Database(server, proxy, await asyncio.to_thread(server.new_database))
+    finally:
+        await proxy.aclose()
+
+
+class _Hints:
+    """A Redis, and a proxy before it."""
+
+    def __init__(self, server: Redis, proxy: FaultProxy) -> None:
+        self._server = server
+        self.proxy = proxy
+        self._busy = asyncio.Lock()
+        self.faults: dict[str, Strike] = {
+            "flush redis": self._flush,
+            "kill redis": self._kill,
+            "pause redis": self._pause,
+            "cut redis": self._cut,
+            "cut in redis": lambda chance, stop: _cut_in(proxy, chance / 10, stop),
+        }
+
+    async def _flush(self, chance: float, stop: Stop) -> None:
+        async with self._busy:
+            await asyncio.to_thread(self._server.flush)
+
+    async def _kill(self, chance: float, stop: Stop) -> None:
+        """It comes back empty, at once or after some seconds."""
+        async with self._busy:
+            await asyncio.to_thread(self._server.program.kill)
+            await stop.within(4 * chance)
+            await asyncio.to_thread(self._server.start)
+
+    async def _pause(self, chance: float, stop: Stop) -> None:
+        async with self._busy:
+            self._server.program.pause()
+            await stop.within(LEASE_SECONDS * (0.5 + chance))
+            self._server.program.resume()
+
+    async def _cut(self, chance: float, stop: Stop) -> None:
+        self.proxy.cut()
+
+
+@asynccontextmanager
+async def _hints(place: Place) -> AsyncIterator[_Hints]:
+    server = Redis(machine_redis(), place)
+    await asyncio.to_thread(server.start)
+    proxy = FaultProxy("127.0.0.1", server.port)
+    await proxy.start()
+    try:
+        yield _Hints(server, proxy)
+    finally:
+        await proxy.aclose()
