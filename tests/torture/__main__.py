@@ -41,9 +41,10 @@ def _options() -> Options:
     parser.add_argument("--every", type=float, default=3.5, help="seconds between two faults, about")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--folder", type=Path, help="for logs and records; an empty one")
+    parser.add_argument("--concurrency", type=int, default=8, help="of each of the four workers")
     told = parser.parse_args()
     folder = told.folder or Path(tempfile.mkdtemp(prefix="treadle-torture-"))
-    return Options(told.rung, told.jobs, told.seed, told.seconds, told.every, folder.resolve())
+    return Options(told.rung, told.jobs, told.seed, told.seconds, told.every, told.concurrency, folder.resolve())
 
 
 def summary(options: Options, report: Report) -> str:

@@ -20,7 +20,6 @@ from treadle.clock import wall_now
 _APPS = Path(__file__).parent / "apps"
 APIS = 2
 WORKERS = 4
-CONCURRENCY = 8
 LEASE_SECONDS = 3.0
 
 # Recovery in seconds instead of minutes. The lease is long against what a loaded machine does to a healthy worker: one
@@ -33,7 +32,6 @@ PACE = {
     "TREADLE_POLL_SECONDS": "0.2",
     "TREADLE_RETRY_BASE_SECONDS": "0.2",
     "TREADLE_GRACE_SECONDS": "10",
-    "TREADLE_CONCURRENCY": str(CONCURRENCY),
     "TREADLE_LOG_FORMAT": "json",
 }
 
@@ -76,6 +74,7 @@ class Fleet:
 
     folder: Path
     settings: Mapping[str, str]
+    """Over ``PACE``."""
     members: dict[str, Member] = field(default_factory=dict)
     hurts: list[Hurt] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)

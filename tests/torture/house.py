@@ -69,10 +69,14 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(rung_name: str, seed: int, folder: Path) -> AsyncIterator[House]:
-    """One on the named rung; all its processes end with it. Raises ``AssertionError`` where it does not start."""
+async def a_house(rung_name: str, seed: int, folder: Path, concurrency: int) -> AsyncIterator[House]:
+    """One on the named rung, its workers with so many slots each; all its processes end with it.
+
+    Raises ``AssertionError`` where it does not start.
+    """
     async with RUNGS[rung_name](folder) as rung, a_mail_sink(seed) as sink:
-        fleet = Fleet(folder, {"MAIL_HOST": "127.0.0.1", "MAIL_PORT": str(sink.port), **rung.settings})
+        mail = {"MAIL_HOST": "127.0.0.1", "MAIL_PORT": str(sink.port)}
+        fleet = Fleet(folder, {**mail, "TREADLE_CONCURRENCY": str(concurrency), **rung.settings})
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(fleet.keep_running())

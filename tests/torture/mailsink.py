@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.torture.stopping import Stop
+
 _JOB = re.compile(rb"^Message-ID: <([0-9a-f-]{36})@", re.MULTILINE)
 
 
@@ -36,6 +38,7 @@ class MailSink:
     mails: dict[str, Mail] = field(default_factory=dict)
     deeds: Counter[str] = field(default_factory=Counter)
     _tries: Counter[str] = field(default_factory=Counter)
+    _open: Stop = field(default_factory=Stop)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,6 +53,7 @@ class MailSink:
             writer.close()
 
     def close(self) -> None:
+        self._open.set()
         for writer in self._writers:
             writer.close()
 
@@ -100,6 +104,10 @@ class MailSink:
             raise _cut(writer)
         if deed < 0.09:
             raise ConnectionResetError  # an orderly end, and as little of an answer
+        if deed > 0.94:
+            # The longer the moment between the dot and the answer, the more kills land in it.
+            self.deeds["answered late"] += 1
+            await self._open.within(8 * (deed - 0.94))
         await _answer(writer, "250 kept")
 
     def _keep(self, recipients: list[str], content: bytes, *, is_cut: bool) -> None:

@@ -13,6 +13,9 @@ _LONG_EXPORT = 0.01
 _LONG_ROWS = 3000
 """Some tenths of a second of work, so that a kill lands within a half-written file now and then."""
 
+_LONG_HANDLERS = 0.08
+"""Of the user's type. They outlast a lease: when a paused worker wakes, its job is in another one's hands."""
+
 _TEXTS = ("plain", 'with "quotes"', "a, comma", "two\nlines", "Zoë in Zürich", "", "x" * 200)
 _RETRIES = 25
 """As many as the API lets one ask for: cuts and refusals shall delay mail, and never fail it."""
@@ -44,11 +47,9 @@ class Unit:
 class Orders:
     """Every order of a run. The same seed and number make the same order."""
 
-    def __init__(self, seed: int, count: int, *, seconds: float = 1.6) -> None:
-        """``seconds``: the longest a handler of the user's type takes."""
+    def __init__(self, seed: int, count: int) -> None:
         self.seed = seed
         self.count = count
-        self._seconds = seconds
 
     def order(self, number: int) -> Order:
         chance = self._chance(number)
@@ -97,11 +98,12 @@ class Orders:
 
     def _steps(self, number: int, chance: random.Random) -> dict[str, Any]:
         steps = chance.choice([1, 1, 1, 3])
+        seconds = chance.uniform(3, 9) if chance.random() < _LONG_HANDLERS else chance.uniform(0.1, 1.6)
         fail_on = [1] if chance.random() < 0.03 else []
         return {
             "number": number,
             "steps": steps,
-            "seconds": round(chance.uniform(0.1, 1.0) * self._seconds, 3),
+            "seconds": round(seconds, 3),
             "failOn": fail_on,
         }
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 from pathlib import Path
 
-from tests.torture.fleet import CONCURRENCY, LEASE_SECONDS, WORKERS
+from tests.torture.fleet import LEASE_SECONDS, WORKERS
 from tests.torture.house import House, a_house
 from tests.torture.ledger import read_lines
 from tests.torture.observer import Observer, Say
@@ -16,6 +16,7 @@ from tests.torture.submitters import Submitters
 from tests.torture.verdict import Verdict
 
 AWAY_SECONDS = 3 * LEASE_SECONDS
+_CONCURRENCY = 8
 _START_SECONDS = 60.0
 
 
@@ -25,7 +26,7 @@ class LongOrders(Orders):
     """
 
     def __init__(self, seed: int) -> None:
-        super().__init__(seed, WORKERS * CONCURRENCY)
+        super().__init__(seed, WORKERS * _CONCURRENCY)
 
     def order(self, number: int) -> Order:
         chance = random.Random(f"{self.seed} long {number}")
@@ -38,7 +39,7 @@ async def outage(rung: str, seed: int, folder: Path, say: Say) -> Verdict:
     """Run and judge. Raises ``AssertionError`` where not all handlers were running when it began."""
     orders = LongOrders(seed)
     stop = Stop()
-    async with a_house(rung, seed, folder) as house:
+    async with a_house(rung, seed, folder, _CONCURRENCY) as house:
         submitters = Submitters(orders, house.fleet.ports, stop, folder, 0.0)
         await submitters.run()
         await _all_started(house, orders.count, stop)

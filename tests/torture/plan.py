@@ -4,7 +4,7 @@ How many jobs a fault meets is a matter of timing; that the plan is fair is a ma
 type is ``dead`` after three crashes, and the API cannot raise that. It runs for some hundredths of a second, so that a
 kill meets one of them in three or four at most. With k kills and pauses over n such jobs a job is met three times with
 a chance of about n * (k / 4n)**3: for 100 over 13,000, less than one run in ten thousand. A handler of the user's type
-runs for a second, is met by nearly every kill, and has a budget of 25.
+runs for a second or for many, is met by nearly every kill, and has a budget of 25.
 """
 
 from __future__ import annotations

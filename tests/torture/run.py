@@ -24,13 +24,18 @@ _LATE_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Options:
-    """``seconds``: over which jobs are submitted and faults done; ``every_seconds``: between two faults, about."""
+    """``seconds``: over which jobs are submitted and faults done; ``every_seconds``: between two faults, about.
+
+    ``concurrency``: slots of each of the four workers. Few enough that there is a backlog whenever some of them are
+    away: a paused worker that wakes among idle neighbours finds nothing to do wrong.
+    """
 
     rung: str
     jobs: int
     seed: int
     seconds: float
     every_seconds: float
+    concurrency: int
     folder: Path
 
 
@@ -64,7 +69,7 @@ class Report:
 async def torture(options: Options, say: Say) -> Report:
     """Run and judge. Raises ``AssertionError`` where the run itself cannot be carried out."""
     begin = time.monotonic()
-    async with a_house(options.rung, options.seed, options.folder) as house:
+    async with a_house(options.rung, options.seed, options.folder, options.concurrency) as house:
         run = _Run(options, house, say)
         verdict = await house.rest(await run.carry_out())
         said = {**house.said.counts, "starts that met no store": house.fleet.starts_without_store}

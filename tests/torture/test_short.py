@@ -21,13 +21,13 @@ async def test_whatever_is_done_to_it_every_job_completes_and_every_extra_start_
 ) -> None:
     seconds = SECONDS[rung]
 
-    report = await torture(Options(rung, 20 * seconds, SEED, seconds, 1.2, tmp_path), print)
+    report = await torture(Options(rung, 25 * seconds, SEED, seconds, 1.2, 3, tmp_path), print)
 
     assert report.is_good, f"{report.verdict}\n{report.rare}"
 
 
 async def test_without_its_redis_it_is_as_good(tmp_path: Path) -> None:
-    report = await torture(Options("redis-off", 400, SEED, 20, 1.2, tmp_path), print)
+    report = await torture(Options("redis-off", 500, SEED, 20, 1.2, 3, tmp_path), print)
 
     assert report.is_good, f"{report.verdict}\n{report.rare}"
 
