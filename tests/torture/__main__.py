@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.servers import running
 from tests.torture.run import Options, Report, torture
 from tests.torture.rungs import RUNGS
 
@@ -26,7 +27,10 @@ def main() -> int:
         f"{options.every_seconds:g} s or so, seed {options.seed}; everything is kept in {options.folder}",
         flush=True,
     )
-    report = asyncio.run(torture(options, lambda line: print(line, flush=True)))
+    try:
+        report = asyncio.run(torture(options, lambda line: print(line, flush=True)))
+    finally:
+        running.end_all()
     text = summary(options, report)
     (options.folder / "summary.txt").write_text(text)
     print(text, flush=True)

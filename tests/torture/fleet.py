@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import treadle
+from tests.servers import running
 from tests.servers.ports import free_ports
 from tests.torture.stopping import Stop
 from treadle.clock import wall_now
@@ -83,6 +84,7 @@ class Fleet:
     """Set: nobody is started any more."""
 
     def __post_init__(self) -> None:
+        self._guard = running.place().guard
         for number, port in enumerate(free_ports(APIS)):
             self._add(Member(f"api{number}", {"API_PORT": str(port)}))
         for number in range(WORKERS):
@@ -114,6 +116,7 @@ class Fleet:
             code = member.process.poll()
             if code is None:
                 return
+            self._guard.forget(member.process.pid)
             if code == _STORE_DOES_NOT_ANSWER:
                 self.starts_without_store += 1
             elif code != -signal.SIGKILL:
@@ -142,6 +145,7 @@ class Fleet:
                 stderr=log,
             )
         member.started += 1
+        self._guard.watch(member.process.pid, signal.SIGKILL)
 
     def kill(self, member: Member) -> None:
         """End it without a word."""
@@ -187,6 +191,7 @@ class Fleet:
     def close(self) -> None:
         """End what still runs."""
         for member in self.members.values():
-            if member.process is not None and member.process.poll() is None:
+            if member.process is not None:
                 member.process.kill()
                 member.process.wait()
+                self._guard.forget(member.process.pid)

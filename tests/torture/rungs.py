@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from tests.servers.place import Place
+from tests.servers import running
 from tests.servers.ports import free_ports
 from tests.servers.postgres import Installation, Postgres, machine_installation, wheel_installation
 from tests.servers.redis import Redis, machine_redis
@@ -71,14 +71,14 @@ async def sqlite(folder: Path) -> AsyncIterator[Rung]:
 @asynccontextmanager
 async def postgres(folder: Path) -> AsyncIterator[Rung]:
     """The oldest PostgreSQL, alone."""
-    async with _a_place() as place, _database(machine_installation(), place) as database:
+    async with _database(machine_installation()) as database:
         yield database.rung("postgres")
 
 
 @asynccontextmanager
 async def postgres_and_redis(folder: Path) -> AsyncIterator[Rung]:
     """The newest PostgreSQL, with the oldest Redis."""
-    async with _a_place() as place, _database(wheel_installation(), place) as database, _hints(place) as redis:
+    async with _database(wheel_installation()) as database, _hints() as redis:
         rung = database.rung("postgres+redis")
         yield Rung(
             rung.name,
@@ -93,7 +93,7 @@ async def postgres_and_redis(folder: Path) -> AsyncIterator[Rung]:
 @asynccontextmanager
 async def postgres_without_its_redis(folder: Path) -> AsyncIterator[Rung]:
     """A Redis is named, and never there."""
-    async with _a_place() as place, _database(wheel_installation(), place) as database:
+    async with _database(wheel_installation()) as database:
         rung = database.rung("redis-off")
         (port,) = free_ports(1)
         settings = {**rung.settings, "REDIS_URL": f"redis://127.0.0.1:{port}/0"}
@@ -115,16 +115,6 @@ _POSTGRES_KINDS = {
     "silence database": 1,
 }
 _REDIS_KINDS = {"flush redis": 3, "kill redis": 2, "pause redis": 1, "cut redis": 1, "cut in redis": 2}
-
-
-@asynccontextmanager
-async def _a_place() -> AsyncIterator[Place]:
-    # Of its own, and not the one of the test run: these servers are stopped at any moment.
-    place = Place()
-    try:
-        yield place
-    finally:
-        await asyncio.to_thread(place.close)
 
 
 class _Database:
@@ -183,8 +173,9 @@ async def _cut_in(proxy: FaultProxy, chance: float, stop: Stop) -> None:
 
 
 @asynccontextmanager
-async def _database(installation: Installation | None, place: Place) -> AsyncIterator[_Database]:
-    server = await asyncio.to_thread(Postgres, installation, place)
+async def _database(installation: Installation | None) -> AsyncIterator[_Database]:
+    # Not the one that other tests share: this one is stopped at any moment.
+    server = await asyncio.to_thread(Postgres, installation, running.place())
     await asyncio.to_thread(server.start)
     proxy = FaultProxy("127.0.0.1", server.port)
     await proxy.start()
@@ -192,6 +183,7 @@ async def _database(installation: Installation | None, place: Place) -> AsyncIte
         yield _Database(server, proxy, await asyncio.to_thread(server.new_database))
     finally:
         await proxy.aclose()
+        await asyncio.to_thread(server.program.end)
 
 
 class _Hints:
@@ -231,8 +223,8 @@ class _Hints:
 
 
 @asynccontextmanager
-async def _hints(place: Place) -> AsyncIterator[_Hints]:
-    server = Redis(machine_redis(), place)
+async def _hints() -> AsyncIterator[_Hints]:
+    server = Redis(machine_redis(), running.place())
     await asyncio.to_thread(server.start)
     proxy = FaultProxy("127.0.0.1", server.port)
     await proxy.start()
@@ -240,3 +232,4 @@ async def _hints(place: Place) -> AsyncIterator[_Hints]:
         yield _Hints(server, proxy)
     finally:
         await proxy.aclose()
+        await asyncio.to_thread(server.program.end)
