@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ class Rung:
     faults: Mapping[str, Strike] = field(default_factory=dict)
     kinds: Mapping[str, int] = field(default_factory=dict)
     """The faults, and how often each comes in a deck of the plan."""
+
+
+NewRung = Callable[[Path], AbstractAsyncContextManager[Rung]]
 
 
 @asynccontextmanager
@@ -76,36 +79,45 @@ async def postgres(folder: Path) -> AsyncIterator[Rung]:
 
 
 @asynccontextmanager
-async def postgres_and_redis(folder: Path) -> AsyncIterator[Rung]:
-    """The newest PostgreSQL, with the oldest Redis."""
-    async with _database(wheel_installation()) as database, _hints() as redis:
-        rung = database.rung("postgres+redis")
-        yield Rung(
-            rung.name,
-            {**rung.settings, "REDIS_URL": f"redis://127.0.0.1:{redis.proxy.port}/0"},
-            rung.query,
-            rung.take_away,
-            {**rung.faults, **redis.faults},
-            {**rung.kinds, **_REDIS_KINDS},
-        )
-
-
-@asynccontextmanager
-async def postgres_without_its_redis(folder: Path) -> AsyncIterator[Rung]:
-    """A Redis is named, and never there."""
+async def newest_postgres(folder: Path) -> AsyncIterator[Rung]:
+    """The newest PostgreSQL, alone."""
     async with _database(wheel_installation()) as database:
-        rung = database.rung("redis-off")
+        yield database.rung("postgres")
+
+
+def with_redis(name: str, without: NewRung) -> NewRung:
+    """The same with Redis, of the oldest version, and its faults."""
+
+    @asynccontextmanager
+    async def both(folder: Path) -> AsyncIterator[Rung]:
+        async with without(folder) as rung, _hints() as redis:
+            settings = {**rung.settings, "REDIS_URL": f"redis://127.0.0.1:{redis.proxy.port}/0"}
+            faults, kinds = {**rung.faults, **redis.faults}, {**rung.kinds, **_REDIS_KINDS}
+            yield replace(rung, name=name, settings=settings, faults=faults, kinds=kinds)
+
+    return both
+
+
+def with_redis_off(name: str, without: NewRung) -> NewRung:
+    """The same, where a Redis is named and never there."""
+
+    @asynccontextmanager
+    async def both(folder: Path) -> AsyncIterator[Rung]:
         (port,) = free_ports(1)
-        settings = {**rung.settings, "REDIS_URL": f"redis://127.0.0.1:{port}/0"}
-        yield Rung(rung.name, settings, rung.query, rung.take_away, rung.faults, rung.kinds)
+        async with without(folder) as rung:
+            yield replace(rung, name=name, settings={**rung.settings, "REDIS_URL": f"redis://127.0.0.1:{port}/0"})
+
+    return both
 
 
-RUNGS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Rung]]] = {
+RUNGS: Mapping[str, NewRung] = {
     "sqlite": sqlite,
+    "sqlite+redis": with_redis("sqlite+redis", sqlite),
     "postgres": postgres,
-    "postgres+redis": postgres_and_redis,
-    "redis-off": postgres_without_its_redis,
+    "postgres+redis": with_redis("postgres+redis", newest_postgres),
+    "redis-off": with_redis_off("redis-off", newest_postgres),
 }
+"""The three of the design, Redis on the first one too, and the third one without the Redis it was promised."""
 
 _POSTGRES_KINDS = {
     "restart database": 2,
