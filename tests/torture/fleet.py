@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 import treadle
 from tests.servers import running
 from tests.servers.ports import free_ports
+from tests.torture.ambush import Ambush, ambush, is_stopped
 from tests.torture.stopping import Stop
 from treadle.clock import wall_now
 
@@ -65,6 +67,7 @@ class Member:
     settings: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     started: int = 0
+    ambush: Ambush | None = None
     is_busy: bool = False
     """Something is being done to it: nobody else shall."""
 
@@ -74,11 +77,16 @@ class Fleet:
     """Keeps its members running until ``stop``. ``hurts``: what was done to them; ``deaths``: what was not."""
 
     folder: Path
+    seed: int
     settings: Mapping[str, str]
     """Over ``PACE``."""
+    is_armed: bool = True
+    """With ambushes."""
     members: dict[str, Member] = field(default_factory=dict)
     hurts: list[Hurt] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)
+    met: Counter[str] = field(default_factory=Counter)
+    """Ambushes that were walked into."""
     starts_without_store: int = 0
     over: Stop = field(default_factory=Stop)
     """Set: nobody is started any more."""
@@ -105,26 +113,43 @@ class Fleet:
 
     async def keep_running(self) -> None:
         """Start every member, and again when it has ended, until it is over."""
-        while True:
-            for member in self.members.values():
-                self._see_to(member)
-            if await self.over.within(0.2):
-                return
+        async with asyncio.TaskGroup() as tasks:
+            while not await self.over.within(0.2):
+                for member in self.members.values():
+                    if member.process is None or member.process.poll() is not None:
+                        self._replace(member)
+                    elif member.ambush is not None and not member.is_busy and is_stopped(member.process.pid):
+                        self._meet(member.ambush)
+                        tasks.create_task(self.pause(member, 1.5 * LEASE_SECONDS, self.over))
+                        member.ambush = None
 
-    def _see_to(self, member: Member) -> None:
+    def _replace(self, member: Member) -> None:
         if member.process is not None:
-            code = member.process.poll()
-            if code is None:
-                return
             self._guard.forget(member.process.pid)
+            code = member.process.poll()
             if code == _STORE_DOES_NOT_ANSWER:
                 self.starts_without_store += 1
-            elif code != -signal.SIGKILL:
+            elif code != -signal.SIGKILL or not self._is_explained(member):
                 self.deaths.append(f"{member.name} ended by itself with {code}; see its log {member.started - 1}")
         self._start(member)
 
+    def _is_explained(self, member: Member) -> bool:
+        """Whether it was killed by somebody here, or by its own ambush."""
+        assert member.process is not None
+        if any(hurt.pid == member.process.pid and hurt.kind == "kill" for hurt in self.hurts):
+            return True
+        if member.ambush is None or member.ambush.action != "kill9":
+            return False
+        self._meet(member.ambush)
+        self.hurts.append(Hurt(member.name, member.process.pid, "kill", wall_now()))
+        return True
+
+    def _meet(self, ambush: Ambush) -> None:
+        self.met[f"{ambush.action} at {ambush.line}"] += 1
+
     def _start(self, member: Member) -> None:
         command = member.name.rstrip("0123456789")
+        member.ambush = ambush(self.seed, command, f"{member.name}.{member.started}") if self.is_armed else None
         environment = {
             "PATH": os.environ["PATH"],  # noqa: TID251  (a clean environment, made of this one)
             "HOME": str(self.folder),
@@ -134,6 +159,7 @@ class Fleet:
             **PACE,
             **self.settings,
             **member.settings,
+            **(member.ambush.settings if member.ambush is not None else {}),
         }
         with (self.folder / f"{member.name}.{member.started}.log").open("wb") as log:
             member.process = subprocess.Popen(
@@ -176,6 +202,7 @@ class Fleet:
         for member in self.members.values():
             if member.process is not None and member.process.poll() is None:
                 member.process.terminate()
+                member.process.send_signal(signal.SIGCONT)  # it may have walked into its ambush just now
         wrong = []
         for member in self.members.values():
             if member.process is not None:

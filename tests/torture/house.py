@@ -69,14 +69,15 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(rung_name: str, seed: int, folder: Path, concurrency: int) -> AsyncIterator[House]:
+async def a_house(rung_name: str, seed: int, folder: Path, concurrency: int, *, is_armed: bool) -> AsyncIterator[House]:
     """One on the named rung, its workers with so many slots each; all its processes end with it.
 
-    Raises ``AssertionError`` where it does not start.
+    ``is_armed``: with ambushes. Raises ``AssertionError`` where it does not start.
     """
     async with RUNGS[rung_name](folder) as rung, a_mail_sink(seed) as sink:
         mail = {"MAIL_HOST": "127.0.0.1", "MAIL_PORT": str(sink.port)}
-        fleet = Fleet(folder, {**mail, "TREADLE_CONCURRENCY": str(concurrency), **rung.settings})
+        settings = {**mail, "TREADLE_CONCURRENCY": str(concurrency), **rung.settings}
+        fleet = Fleet(folder, seed, settings, is_armed)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(fleet.keep_running())
@@ -98,7 +99,7 @@ async def _all_answer(fleet: Fleet) -> None:
         while time.monotonic() < deadline:
             with contextlib.suppress(NotAnswered):
                 answer = await ask(port, "GET", "/admin/workers")
-                if answer.status == 200 and len(answer.json["workers"]) == workers:
+                if answer.status == 200 and len(answer.json["workers"]) >= workers:
                     break
             await stop.within(0.1)
         else:

@@ -39,7 +39,7 @@ async def outage(rung: str, seed: int, folder: Path, say: Say) -> Verdict:
     """Run and judge. Raises ``AssertionError`` where not all handlers were running when it began."""
     orders = LongOrders(seed)
     stop = Stop()
-    async with a_house(rung, seed, folder, _CONCURRENCY) as house:
+    async with a_house(rung, seed, folder, _CONCURRENCY, is_armed=False) as house:
         submitters = Submitters(orders, house.fleet.ports, stop, folder, 0.0)
         await submitters.run()
         await _all_started(house, orders.count, stop)

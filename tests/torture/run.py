@@ -69,12 +69,14 @@ class Report:
 async def torture(options: Options, say: Say) -> Report:
     """Run and judge. Raises ``AssertionError`` where the run itself cannot be carried out."""
     begin = time.monotonic()
-    async with a_house(options.rung, options.seed, options.folder, options.concurrency) as house:
+    async with a_house(options.rung, options.seed, options.folder, options.concurrency, is_armed=True) as house:
         run = _Run(options, house, say)
         verdict = await house.rest(await run.carry_out())
         said = {**house.said.counts, "starts that met no store": house.fleet.starts_without_store}
         seconds = round(time.monotonic() - begin, 1)
-        return Report(verdict, run.nemesis.done, run.submitters.answers, house.sink.deeds, said, seconds)
+        return Report(
+            verdict, run.nemesis.done + house.fleet.met, run.submitters.answers, house.sink.deeds, said, seconds
+        )
 
 
 class _Run:

@@ -1,0 +1,69 @@
+"""Ambushes: a process that is armed to stop or to end itself at one exact line, some way into its life.
+
+What comes from outside lands anywhere, and hardly ever between a decision and the statement that carries it out. A
+worker that is stopped right before its claim and goes on after its lease has ended sends just the claim that must not
+be granted; one stopped before it settles, the outcome that must not count.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_LINES = {
+    "worker": (
+        "worker.before_claim",
+        "worker.after_claim",
+        "worker.before_handler",
+        "worker.after_handler",
+        "worker.before_settle",
+        "worker.after_settle",
+    ),
+    "api": ("api.before_commit", "api.after_commit", "duties.after_end_lease"),
+}
+_ALWAYS = {"worker0.0": "worker.before_claim", "worker1.0": "worker.before_settle"}
+_ARMED = 0.8
+_FIRST, _LAST = 4, 40
+"""Passes of the line before it acts: seconds to half a minute."""
+
+
+@dataclass(frozen=True)
+class Ambush:
+    """One process's."""
+
+    line: str
+    action: str
+    """``stop`` or ``kill9``."""
+    nth: int
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"TREADLE_TESTING": "1", "TREADLE_FAILPOINTS": f"{self.line}={self.action}@{self.nth}"}
+
+
+def ambush(seed: int, kind: str, name: str) -> Ambush | None:
+    """For the process of this name; the seed says whether there is one. The first two workers always walk into those
+    that try the two fences, of claims and of outcomes.
+    """
+    chance = random.Random(f"{seed} ambush {name}")
+    if name in _ALWAYS:
+        return Ambush(_ALWAYS[name], "stop", chance.randint(_FIRST, _LAST // 2))
+    if chance.random() > _ARMED:
+        return None
+    line = chance.choice(_LINES[kind])
+    nth = 1 if line.startswith("duties") else chance.randint(_FIRST, _LAST)
+    return Ambush(line, chance.choice(("stop", "stop", "kill9")), nth)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still on a signal."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "T"
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return False  # it has ended
+    said = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return said.stdout.startswith("T")
