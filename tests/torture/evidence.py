@@ -15,7 +15,7 @@ from tests.torture.http import ask
 from tests.torture.ledger import Line, read_lines
 from tests.torture.mailsink import Mail
 from tests.torture.orders import Orders
-from tests.torture.rungs import Query
+from tests.torture.rungs import Query, Rung
 
 _FINAL = "('completed', 'failed', 'dead', 'cancelled')"
 
@@ -30,7 +30,7 @@ ILLEGAL = {
     "completed with an error, or without a result": (
         "SELECT id FROM jobs WHERE status = 'completed' AND (error IS NOT NULL OR result IS NULL)"
     ),
-    "more ends than starts": "SELECT id FROM jobs WHERE attempt < failures + crashes + snoozes + 1",
+    "more ends than starts": "SELECT id FROM jobs WHERE {attempt} < failures + crashes + snoozes + 1",
     "past its budget": "SELECT id FROM jobs WHERE failures >= max_attempts OR crashes >= max_crashes",
 }
 """Rows that must not be there once everything is quiet."""
@@ -74,9 +74,12 @@ async def all_jobs(port: int) -> dict[str, dict[str, Any]]:
             return jobs
 
 
-def look_for_illegal(query: Query) -> dict[str, list[str]]:
+def look_for_illegal(rung: Rung) -> dict[str, list[str]]:
     """Ids of the rows that must not be there, by what is wrong with them."""
-    found = {what: [str(row[0]) for row in query(sql)] for what, sql in ILLEGAL.items()}
+    found = {
+        what: [str(row[0]) for row in rung.query(sql.replace("{attempt}", rung.attempt))]
+        for what, sql in ILLEGAL.items()
+    }
     return {what: ids for what, ids in found.items() if ids}
 
 

@@ -61,7 +61,7 @@ class House:
     async def rest(self, evidence: Evidence) -> Verdict:
         """End the fleet in order, look at what is left, and judge."""
         wrong = await self.fleet.stop()
-        evidence.illegal = await asyncio.to_thread(records.look_for_illegal, self.rung.query)
+        evidence.illegal = await asyncio.to_thread(records.look_for_illegal, self.rung)
         self.said = records.read_logs(self.folder)
         evidence.released = self.said.released
         evidence.wrong = [*evidence.wrong, *wrong, *self.said.bugs]

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from tests.torture.fleet import LEASE_SECONDS, Fleet
 from tests.torture.plan import Fault
-from tests.torture.rungs import Rung
+from tests.torture.rungs import Busy, Rung
 from tests.torture.stopping import Stop
+
+_LEFT_OUT = "left out: nobody to spare"
 
 
 class Nemesis:
@@ -40,8 +42,12 @@ class Nemesis:
         if whom in {"worker", "api"}:
             await self._hurt(fault, verb, whom, stop)
         elif fault.kind in self._rung.faults:
-            self._say(fault, "")
-            await self._rung.faults[fault.kind](fault.chance, stop)
+            try:
+                await self._rung.faults[fault.kind](fault.chance, stop)
+            except Busy:
+                self._say(fault, _LEFT_OUT)
+            else:
+                self._say(fault, "over now")
         else:
             raise ValueError(f"nobody knows how to {fault.kind}")
 
@@ -49,7 +55,7 @@ class Nemesis:
         members = self._fleet.of(whom)
         # One of each stays: a fleet that is all away shows less than one that has to carry on.
         if len(members) < 2:
-            self._say(fault, "nobody to spare")
+            self._say(fault, _LEFT_OUT)
             return
         member = members[int(fault.chance * len(members))]
         self._say(fault, member.name)
@@ -61,7 +67,7 @@ class Nemesis:
             await self._fleet.pause(member, LEASE_SECONDS / 2, stop)
 
     def _say(self, fault: Fault, whom: str) -> None:
-        if whom != "nobody to spare":
+        if whom != _LEFT_OUT:
             self.done[fault.kind] += 1
         self._log.write(f"{time.monotonic() - self._begin:7.1f} s  planned {fault}  {whom}\n")
         self._log.flush()

@@ -21,7 +21,12 @@ from tests.torture.stopping import Stop
 from treadle.testing.proxy import FaultProxy
 
 Strike = Callable[[float, Stop], Awaitable[None]]
-"""Does one fault and heals it; ``chance`` (0 to 1) is what the plan left open."""
+"""Does one fault and heals it; ``chance`` (0 to 1) is what the plan left open. Raises ``Busy``."""
+
+
+class Busy(Exception):
+    """Another fault of the same server is not over. Queued up behind each other they would leave it no time to work."""
+
 
 Query = Callable[[str], Sequence[tuple[Any, ...]]]
 
@@ -36,9 +41,19 @@ class Rung:
     """Blocking. Raises ``OSError`` where the database does not answer."""
     take_away: Callable[[float, Stop], Awaitable[None]]
     """The database is away for so many seconds: nobody can write."""
+    attempt: str = "attempt"
+    """How its table calls the number of starts."""
     faults: Mapping[str, Strike] = field(default_factory=dict)
     kinds: Mapping[str, int] = field(default_factory=dict)
     """The faults, and how often each comes in a deck of the plan."""
+
+
+@asynccontextmanager
+async def _alone(busy: asyncio.Lock) -> AsyncIterator[None]:
+    if busy.locked():
+        raise Busy
+    async with busy:
+        yield
 
 
 NewRung = Callable[[Path], AbstractAsyncContextManager[Rung]]
@@ -59,7 +74,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Rung]:
     busy = asyncio.Lock()
 
     async def hold(seconds: float, stop: Stop) -> None:
-        async with busy:
+        async with _alone(busy):
             with closing(
                 sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             ) as connection:
@@ -68,7 +83,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Rung]:
                 connection.execute("ROLLBACK")
 
     faults: dict[str, Strike] = {"hold database": lambda chance, stop: hold(LEASE_SECONDS * (0.5 + 1.5 * chance), stop)}
-    yield Rung("sqlite", {}, query, hold, faults, {"hold database": 1})
+    yield Rung("sqlite", {}, query, hold, faults=faults, kinds={"hold database": 1})
 
 
 @asynccontextmanager
@@ -142,30 +157,30 @@ class _Database:
         settings = {"DATABASE_URL": f"postgresql://treadle@127.0.0.1:{self._proxy.port}/{self._name}"}
         faults: dict[str, Strike] = {
             "restart database": self._restart,
-            "stop database": lambda chance, stop: self.take_away(LEASE_SECONDS * (1.2 + chance), stop),
+            "stop database": lambda chance, stop: self.take_away(LEASE_SECONDS * (1.1 + 0.6 * chance), stop),
             "cut database": self._cut,
             "cut in database": lambda chance, stop: _cut_in(self._proxy, chance, stop),
             "silence database": self._silence,
         }
-        return Rung(name, settings, self._query, self.take_away, faults, _POSTGRES_KINDS)
+        return Rung(name, settings, self._query, self.take_away, "attempts", faults, _POSTGRES_KINDS)
 
     async def take_away(self, seconds: float, stop: Stop) -> None:
-        async with self._busy:
+        async with _alone(self._busy):
             await asyncio.to_thread(self._server.stop)
             await stop.within(seconds)
             await asyncio.to_thread(self._server.start)
 
     async def _restart(self, chance: float, stop: Stop) -> None:
-        async with self._busy:
+        async with _alone(self._busy):
             await asyncio.to_thread(self._server.restart)
 
     async def _cut(self, chance: float, stop: Stop) -> None:
         self._proxy.cut()
 
     async def _silence(self, chance: float, stop: Stop) -> None:
-        async with self._busy:
+        async with _alone(self._busy):
             self._proxy.silence()
-            await stop.within(LEASE_SECONDS * (0.5 + chance))
+            await stop.within(LEASE_SECONDS * (0.3 + chance))
             self._proxy.heal()
 
     def _query(self, sql: str) -> Sequence[tuple[Any, ...]]:
@@ -214,18 +229,18 @@ class _Hints:
         }
 
     async def _flush(self, chance: float, stop: Stop) -> None:
-        async with self._busy:
+        async with _alone(self._busy):
             await asyncio.to_thread(self._server.flush)
 
     async def _kill(self, chance: float, stop: Stop) -> None:
         """It comes back empty, at once or after some seconds."""
-        async with self._busy:
+        async with _alone(self._busy):
             await asyncio.to_thread(self._server.program.kill)
             await stop.within(4 * chance)
             await asyncio.to_thread(self._server.start)
 
     async def _pause(self, chance: float, stop: Stop) -> None:
-        async with self._busy:
+        async with _alone(self._busy):
             self._server.program.pause()
             await stop.within(LEASE_SECONDS * (0.5 + chance))
             self._server.program.resume()

@@ -12,7 +12,7 @@ from tests.torture.run import Options, torture
 pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SEED = 4
-SECONDS = {"sqlite": 18, "postgres": 24, "postgres+redis": 30}
+SECONDS = {"sqlite": 18, "postgres": 24, "postgres+redis": 28}
 """Room for every kind of fault of the rung, one every 1.2 s or so."""
 
 
