@@ -14,7 +14,7 @@ from tests.torture.fleet import Fleet, Hurt
 from tests.torture.http import ask
 from tests.torture.ledger import Line, read_lines
 from tests.torture.mailsink import Mail
-from tests.torture.orders import Orders
+from tests.torture.orders import Orders, number_in
 from tests.torture.rungs import Query, Rung
 
 _FINAL = "('completed', 'failed', 'dead', 'cancelled')"
@@ -43,7 +43,7 @@ class Evidence:
     orders: Orders
     acked: Mapping[str, int]
     answered_twice: Sequence[str]
-    doubtful: int
+    doubtful: Mapping[int, int]
     jobs: Mapping[str, Mapping[str, Any]]
     ledger: Sequence[Line]
     effects: Sequence[Line]
@@ -58,6 +58,26 @@ class Evidence:
     illegal: Mapping[str, Sequence[str]] = field(default_factory=dict)
     wrong: Sequence[str] = ()
     """What else was seen during the run and must not be."""
+
+
+def order_of(evidence: Evidence, job_id: str) -> int | None:
+    """The order of a job that nobody was promised, as far as what it did names one."""
+    job = evidence.jobs[job_id]
+    if job["type"] == "STEPS":
+        number: int | None = (job["result"] or {}).get("number")
+        return number
+    if job["type"] == "CSV_EXPORT":
+        return order_in(evidence.output / f"{job_id}.csv")
+    recipients = evidence.mails.get(job_id, Mail()).copies
+    return next((number_in(each) for each in recipients), None)
+
+
+def order_in(export: Path) -> int | None:
+    """The order that a published export names in its first row."""
+    try:
+        return int(export.read_bytes().split(b"\r\n", 2)[1].split(b",", 1)[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
 
 
 async def all_jobs(port: int) -> dict[str, dict[str, Any]]:

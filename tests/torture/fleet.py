@@ -49,13 +49,17 @@ class Hurt:
     name: str
     pid: int
     kind: str
-    """``kill`` or ``pause``."""
+    """``kill``, ``pause``, or ``suspend``: paused together with everybody else."""
     at: datetime
     until: datetime | None = None
     """When a paused one went on."""
 
     def costs_lease(self, lease_seconds: float = LEASE_SECONDS) -> bool:
-        """Whether a lease may be lost by it. A beat may have been due the moment it began."""
+        """Whether a lease may be lost by it. A beat may have been due the moment it began. Where everybody slept,
+        nobody has watched anybody stand still.
+        """
+        if self.kind == "suspend":
+            return False
         return self.until is None or (self.until - self.at).total_seconds() >= lease_seconds - 1
 
 
@@ -93,6 +97,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self._guard = running.place().guard
+        self._is_asleep = False
         for number, port in enumerate(free_ports(APIS)):
             self._add(Member(f"api{number}", {"API_PORT": str(port)}))
         for number in range(WORKERS):
@@ -115,7 +120,7 @@ class Fleet:
         """Start every member, and again when it has ended, until it is over."""
         async with asyncio.TaskGroup() as tasks:
             while not await self.over.within(0.2):
-                for member in self.members.values():
+                for member in () if self._is_asleep else self.members.values():
                     if member.process is None or member.process.poll() is not None:
                         self._replace(member)
                     elif member.ambush is not None and not member.is_busy and is_stopped(member.process.pid):
@@ -179,10 +184,10 @@ class Fleet:
         self.hurts.append(Hurt(member.name, member.process.pid, "kill", wall_now()))
         member.process.kill()
 
-    async def pause(self, member: Member, seconds: float, stop: Stop) -> None:
+    async def pause(self, member: Member, seconds: float, stop: Stop, *, kind: str = "pause") -> None:
         """Stop it in its tracks, and let it go on."""
         assert member.process is not None
-        hurt = Hurt(member.name, member.process.pid, "pause", wall_now())
+        hurt = Hurt(member.name, member.process.pid, kind, wall_now())
         self.hurts.append(hurt)
         member.is_busy = True
         member.process.send_signal(signal.SIGSTOP)
@@ -192,6 +197,23 @@ class Fleet:
             member.process.send_signal(signal.SIGCONT)
             hurt.until = wall_now()
             member.is_busy = False
+
+    async def suspend(self, seconds: float, stop: Stop) -> bool:
+        """Stop all of them at once, as a machine that sleeps; ``False`` where one of them is away just now.
+
+        Nobody is started meanwhile: it would be awake, and right to take the others for dead.
+        """
+        members = self.of("")
+        if len(members) < len(self.members):
+            return False
+        self._is_asleep = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for member in members:
+                    tasks.create_task(self.pause(member, seconds, stop, kind="suspend"))
+        finally:
+            self._is_asleep = False
+        return True
 
     async def stop(self, within_seconds: float = 30) -> list[str]:
         """Ask every member to end, for good; what went wrong with that."""

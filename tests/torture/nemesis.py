@@ -41,6 +41,9 @@ class Nemesis:
         verb, _, whom = fault.kind.partition(" ")
         if whom in {"worker", "api"}:
             await self._hurt(fault, verb, whom, stop)
+        elif verb == "suspend":
+            slept = await self._fleet.suspend(LEASE_SECONDS * (1.2 + fault.chance), stop)
+            self._say(fault, "over now" if slept else _LEFT_OUT)
         elif fault.kind in self._rung.faults:
             try:
                 await self._rung.faults[fault.kind](fault.chance, stop)

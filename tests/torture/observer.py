@@ -38,8 +38,12 @@ class Observer:
 
     async def watch(self, submitters: Submitters, nemesis: Nemesis, sink: MailSink, stop: Stop) -> None:
         """Until the stop."""
-        while not await stop.within(2):
-            await self.look()
+        while True:
+            for _ in range(10):
+                if await stop.within(0.2):
+                    return
+                self.torn += await asyncio.to_thread(self._read_new_files)
+            await self._count()
             seconds = time.monotonic() - self._begin
             faults = " ".join(f"{kind.replace(' ', '-')}:{count}" for kind, count in sorted(nemesis.done.items()))
             self._say(
@@ -51,7 +55,7 @@ class Observer:
         """Wait until no job is open; ``False`` where that will not come."""
         moved_at, before = time.monotonic(), -1
         while time.monotonic() - moved_at < _PATIENCE_SECONDS:
-            await self.look()
+            await self._count()
             completed = self.counts["completed"]
             if completed and completed == self.counts.total():
                 return True
@@ -61,14 +65,12 @@ class Observer:
                 return False
         return False
 
-    async def look(self) -> None:
-        """Count the jobs, read the new files."""
+    async def _count(self) -> None:
         try:
             rows = await asyncio.to_thread(self._query, "SELECT status, count(*) FROM jobs GROUP BY status")
             self.counts = Counter({str(status): int(count) for status, count in rows})
         except OSError:
             self.counts = Counter()  # the database is away: that is what is being tried
-        self.torn += await asyncio.to_thread(self._read_new_files)
 
     def _read_new_files(self) -> list[str]:
         names = {name for name in os.listdir(self._output) if name.endswith(".csv")} - self._seen

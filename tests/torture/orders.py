@@ -9,7 +9,7 @@ from typing import Any
 
 TYPES = ("CSV_EXPORT", "EMAIL_SEND", "STEPS")
 
-_LONG_EXPORT = 0.01
+_LONG_EXPORT = 0.03
 _LONG_ROWS = 3000
 """Some tenths of a second of work, so that a kill lands within a half-written file now and then."""
 
@@ -106,6 +106,11 @@ class Orders:
             "seconds": round(seconds, 3),
             "failOn": fail_on,
         }
+
+
+def number_in(recipient: str) -> int:
+    """The order that a recipient's address names."""
+    return int(recipient.partition(".")[0].removeprefix("n"))
 
 
 def _cell(value: object) -> str:

@@ -20,8 +20,10 @@ FLEET: Mapping[str, int] = {
     "kill api": 2,
     "pause api": 1,
     "doze api": 1,
+    "suspend all": 1,
 }
-"""Kinds and how often each comes in one deck. A pause outlasts a lease; of a doze, half of one, nothing may come."""
+"""Kinds and how often each comes in one deck. A pause outlasts a lease. Of a doze, half of one, nothing may
+come, and nothing of a machine that sleeps as a whole, however long."""
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ class Submitters:
         """Order numbers by the id that was answered for them."""
         self.twice: list[str] = []
         """Ids that were answered for two orders."""
-        self.doubtful = 0
-        """Jobs of requests without a key that may have been stored although no answer came: the request was sent
-        again, so each may be there twice, and only one of the two was ever promised."""
+        self.doubtful: Counter[int] = Counter()
+        """Orders in requests without a key that may have been stored although no answer came, and how often: such a
+        request was sent again, so a job may be there more than once, and only one of them was ever promised."""
         self.answers: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class Submitters:
             except NotAnswered as error:
                 self.answers["walked away" if walk_away else "no answer"] += 1
                 if error.was_sent and unit.key is None:
-                    self.doubtful += unit.count
+                    self.doubtful.update(numbers)
             else:
                 if self._is_done(unit, answer):
                     return
@@ -86,5 +86,5 @@ class Submitters:
         if answer.status not in {409, 503} or (answer.status == 409 and unit.key is None):
             raise Refused(f"order {unit.first}: {answer.status} {answer.body[:300]!r}")
         if answer.status == 503 and unit.key is None and b"may have been done" in answer.body:
-            self.doubtful += unit.count
+            self.doubtful.update(range(unit.first, unit.first + unit.count))
         return False

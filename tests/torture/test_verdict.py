@@ -53,7 +53,7 @@ def evidence(tmp_path: Path) -> Evidence:
         orders=orders,
         acked={EXPORT: 0, MAIL: 1, STEPS: 2},
         answered_twice=[],
-        doubtful=0,
+        doubtful={},
         jobs={
             EXPORT: a_job(EXPORT, "CSV_EXPORT"),
             MAIL: a_job(MAIL, "EMAIL_SEND", **mail),
@@ -105,10 +105,13 @@ def with_copies(evidence: Evidence, copies: int, contents: set[str]) -> Evidence
 
 LIES: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
     "an acknowledged job is gone": (lambda e: without_a_job(e, EXPORT), "LOST: .* was acknowledged"),
-    "an order was never answered": (lambda e: replace(e, acked={EXPORT: 0, MAIL: 1}, doubtful=1), "never acknowledged"),
+    "an order was never answered": (
+        lambda e: replace(e, acked={EXPORT: 0, MAIL: 1}, doubtful={2: 1}),
+        "never acknowledged",
+    ),
     "one key made two jobs": (
-        lambda e: replace(e, jobs={**e.jobs, "x": a_job("x", "EMAIL_SEND")}),
-        "nobody was promised",
+        lambda e: replace(e, jobs={**e.jobs, "x": a_job("x", "STEPS", result={"number": 2})}, doubtful={1: 1}),
+        "no submission was in doubt",
     ),
     "one id for two orders": (lambda e: replace(e, answered_twice=[EXPORT]), "two orders"),
     "another type": (lambda e: changed(e, EXPORT, type="EMAIL_SEND"), "as another type"),
@@ -129,6 +132,10 @@ LIES: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
     "a crash of another process": (lambda e: replace(e, leases={WORKER: 1}), "nothing had been done"),
     "a crash before the kill": (
         lambda e: replace(e, hurts=[Hurt("worker0", PID, "kill", NOON + timedelta(seconds=7))]),
+        "nothing had been done",
+    ),
+    "a lease lost in everybody's sleep": (
+        lambda e: replace(paused_for(e, 9), hurts=[replace(h, kind="suspend") for h in paused_for(e, 9).hurts]),
         "nothing had been done",
     ),
     "a lease lost by a doze": (lambda e: paused_for(e, LEASE_SECONDS / 2), "nothing had been done"),
@@ -179,8 +186,9 @@ def test_the_verdict_finds(evidence: Evidence, lie: str) -> None:
 
 def test_what_is_explained_is_no_violation(evidence: Evidence) -> None:
     paused = paused_for(evidence, 2 * LEASE_SECONDS)
-    doubtful = replace(evidence, jobs={**evidence.jobs, "x": a_job("x", "EMAIL_SEND")}, doubtful=1)
-    doubtful = and_started(replace(doubtful, mails={**doubtful.mails, "x": Mail()}), "x", 1)
+    doubtful = replace(evidence, jobs={**evidence.jobs, "x": a_job("x", "EMAIL_SEND")}, doubtful={1: 1})
+    another = Mail(Counter(evidence.orders.recipients(1)), {"another"})
+    doubtful = and_started(replace(doubtful, mails={**doubtful.mails, "x": another}), "x", 1)
     snoozed = replace(changed(and_started(evidence, MAIL, 3), MAIL, attempts=3), snoozes={MAIL: 1})
     given_back = replace(
         changed(and_started(evidence, EXPORT, 2), EXPORT, attempts=2), ledger=_as_second(evidence), released={EXPORT: 1}

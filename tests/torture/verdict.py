@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.torture.evidence import Evidence
+from tests.torture.evidence import Evidence, order_in, order_of
 from tests.torture.ledger import by_job
 from tests.torture.mailsink import Mail
 from tests.torture.orders import Orders
@@ -70,7 +70,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 def _acknowledged(evidence: Evidence) -> Iterator[str]:
     yield from (f"{job_id} was answered for two orders" for job_id in evidence.answered_twice)
-    numbers = Counter(evidence.acked.values())
+    numbers, doubtful = Counter(evidence.acked.values()), Counter(evidence.doubtful)
     yield from (f"order {n} was never acknowledged" for n in range(evidence.orders.count) if n not in numbers)
     yield from (f"order {n} was acknowledged under {count} ids" for n, count in numbers.items() if count > 1)
     for job_id, number in evidence.acked.items():
@@ -79,9 +79,12 @@ def _acknowledged(evidence: Evidence) -> Iterator[str]:
             yield f"LOST: {job_id} was acknowledged, and is not there"
         elif job["type"] != evidence.orders.order(number).type:
             yield f"{job_id} was acknowledged as another type than {job['type']}"
-    unexpected = len(evidence.jobs.keys() - evidence.acked.keys())
-    if unexpected > evidence.doubtful:
-        yield f"{unexpected} jobs that nobody was promised, and only {evidence.doubtful} submissions were in doubt"
+    for job_id in evidence.jobs.keys() - evidence.acked.keys():
+        number = order_of(evidence, job_id)
+        if number is None or doubtful[number] == 0:
+            yield f"{job_id} is there twice, as order {number}: nobody was promised it, and no submission was in doubt"
+        else:
+            doubtful[number] -= 1
 
 
 def _completed(evidence: Evidence) -> Iterator[str]:
@@ -178,13 +181,11 @@ def _files(evidence: Evidence) -> Iterator[str]:
 
 def torn(orders: Orders, path: Path, number: int | None = None) -> str | None:
     """What is wrong with a published export; ``None``: its bytes are those of its order, which its rows name."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    named = order_in(path)
+    if not path.exists():
         return f"{path.name} is not there"
-    try:
-        named = int(content.split(b"\r\n", 2)[1].split(b",", 1)[0])
-    except (IndexError, ValueError):
+    content = path.read_bytes()
+    if named is None:
         return f"TORN: {path.name} has {len(content)} bytes and no row"
     if number is not None and named != number:
         return f"{path.name} holds the rows of order {named}, not of {number}"
