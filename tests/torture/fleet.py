@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ PACE = {
     "TREADLE_GRACE_SECONDS": "10",
     "TREADLE_LOG_FORMAT": "json",
 }
+
+_GATHER_SECONDS = 12.0
+"""As long as a pause may last that is going on already."""
 
 _STORE_DOES_NOT_ANSWER = 75
 """A process that is started while the store is away says so and leaves; its supervisor starts it again."""
@@ -97,7 +101,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self._guard = running.place().guard
-        self._is_asleep = False
+        self._goes_to_sleep = self._is_asleep = False
         for number, port in enumerate(free_ports(APIS)):
             self._add(Member(f"api{number}", {"API_PORT": str(port)}))
         for number in range(WORKERS):
@@ -113,8 +117,11 @@ class Fleet:
 
     def of(self, kind: str) -> list[Member]:
         """The running members whose name begins so, and to whom nothing is being done."""
+        return [] if self._goes_to_sleep else [m for m in self._free() if m.name.startswith(kind)]
+
+    def _free(self) -> list[Member]:
         running = (m for m in self.members.values() if m.process is not None and m.process.poll() is None)
-        return [m for m in running if m.name.startswith(kind) and not m.is_busy]
+        return [m for m in running if not m.is_busy]
 
     async def keep_running(self) -> None:
         """Start every member, and again when it has ended, until it is over."""
@@ -199,20 +206,22 @@ class Fleet:
             member.is_busy = False
 
     async def suspend(self, seconds: float, stop: Stop) -> bool:
-        """Stop all of them at once, as a machine that sleeps; ``False`` where one of them is away just now.
+        """Stop all of them at once, as a machine that sleeps; ``False`` where they are never all there.
 
         Nobody is started meanwhile: it would be awake, and right to take the others for dead.
         """
-        members = self.of("")
-        if len(members) < len(self.members):
-            return False
-        self._is_asleep = True
+        self._goes_to_sleep = True
         try:
+            give_up_at = time.monotonic() + _GATHER_SECONDS
+            while len(members := self._free()) < len(self.members):
+                if time.monotonic() > give_up_at or await stop.within(0.05):
+                    return False
+            self._is_asleep = True
             async with asyncio.TaskGroup() as tasks:
                 for member in members:
                     tasks.create_task(self.pause(member, seconds, stop, kind="suspend"))
         finally:
-            self._is_asleep = False
+            self._is_asleep = self._goes_to_sleep = False
         return True
 
     async def stop(self, within_seconds: float = 30) -> list[str]:

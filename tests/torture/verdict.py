@@ -80,11 +80,11 @@ def _acknowledged(evidence: Evidence) -> Iterator[str]:
         elif job["type"] != evidence.orders.order(number).type:
             yield f"{job_id} was acknowledged as another type than {job['type']}"
     for job_id in evidence.jobs.keys() - evidence.acked.keys():
-        number = order_of(evidence, job_id)
-        if number is None or doubtful[number] == 0:
-            yield f"{job_id} is there twice, as order {number}: nobody was promised it, and no submission was in doubt"
+        named = order_of(evidence, job_id)
+        if named is None or doubtful[named] == 0:
+            yield f"{job_id} is there twice, as order {named}: nobody was promised it, and no submission was in doubt"
         else:
-            doubtful[number] -= 1
+            doubtful[named] -= 1
 
 
 def _completed(evidence: Evidence) -> Iterator[str]:
