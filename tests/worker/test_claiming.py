@@ -377,3 +377,24 @@ async def test_what_became_ready_first_runs_first(registry: Registry, started: l
         at_the_door.open()
 
         await eventually(lambda: started == [0, 1, 2])
+
+
+@pytest.mark.parametrize("trouble", ["hold", "refuse"])
+async def test_a_worker_whose_outcomes_are_not_taken_stops_claiming(registry: Registry, trouble: str) -> None:
+    # Else it would run through the whole queue, and whoever ends it then has all of it run again.
+    @registry.job("RUN")
+    async def run(payload: dict[str, Any]) -> None:
+        return None
+
+    async with open_house(registry, is_started=False) as house:
+        ids = await house.submit_many("RUN", 60)
+        getattr(house.store, trouble)("settle")
+        await house.start()
+        await eventually(lambda: house.store.calls["settle"] > 0)
+        await house.beats(8)
+
+        assert await house.count(Status.PROCESSING) <= 3 * house.runtime.settings.concurrency
+
+        house.store.heal()
+        for job_id in ids:
+            assert (await house.until(job_id)).attempt == 1

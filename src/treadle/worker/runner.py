@@ -24,6 +24,11 @@ logger = logging.getLogger("treadle.worker")
 PROGRESS_SECONDS = 1.0
 """Progress is written at most this often."""
 
+MAX_UNSETTLED = 2
+"""Outcomes a slot, waiting for the store, at which nothing more is claimed: one batch is being written, the next one has
+run. Without a bound a worker whose claims get through and whose settles do not would run the whole queue, and when it
+then dies, all of that is run again."""
+
 _UNSETTLED = Failed("internal_error", "the attempt ended, but its outcome could not be settled")
 
 
@@ -38,8 +43,8 @@ class Runner:
         self._executor = executor
         self._inbox: asyncio.Queue[Attempt] = asyncio.Queue()
         self._idle = runtime.settings.concurrency
-        self._has_idle = asyncio.Event()
-        self._has_idle.set()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
         self._settling: set[asyncio.Task[None]] = set()
 
     @property
@@ -54,8 +59,8 @@ class Runner:
         scan_again = True
         scanned_at = 0.0
         while True:
-            await self._has_idle.wait()
-            limit = self._idle
+            await self._has_room.wait()
+            limit = self._room
             ids: Sequence[JobId] | None = None
             is_due = self._runtime.clock.rising() - scanned_at >= settings.reconcile_seconds
             if not scan_again and not is_due:
@@ -120,7 +125,24 @@ class Runner:
         # Settled beside the slot: the next batch is claimed and run while this one is being written.
         task = asyncio.create_task(self._settle(attempt, outcome))
         self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        task.add_done_callback(self._settled)
+        self._tell_room()
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        self._tell_room()
+
+    @property
+    def _room(self) -> int:
+        """How many jobs may be claimed now."""
+        unsettled = MAX_UNSETTLED * self._runtime.settings.concurrency - len(self._settling)
+        return min(self._idle, unsettled)
+
+    def _tell_room(self) -> None:
+        if self._room > 0:
+            self._has_room.set()
+        else:
+            self._has_room.clear()
 
     @property
     def _queues(self) -> Sequence[str] | None:
@@ -191,10 +213,7 @@ class Runner:
 
     def _set_idle(self, idle: int) -> None:
         self._idle = idle
-        if idle > 0:
-            self._has_idle.set()
-        else:
-            self._has_idle.clear()
+        self._tell_room()
 
 
 def _fields(attempt: Attempt) -> dict[str, object]:
