@@ -51,6 +51,8 @@ class Evidence:
     output: Path
     hurts: Sequence[Hurt] = ()
     leases: Mapping[str, int] = field(default_factory=dict)
+    concurrency: int = 1
+    """Slots of each worker."""
     snoozes: Mapping[str, int] = field(default_factory=dict)
     """Attempts that asked for later, by job."""
     released: Mapping[str, int] = field(default_factory=dict)

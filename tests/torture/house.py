@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -32,6 +33,7 @@ class House:
     rung: Rung
     sink: MailSink
     fleet: Fleet
+    concurrency: int
     said: Said = field(default_factory=Said)
 
     @property
@@ -41,19 +43,23 @@ class House:
     async def gather(self, orders: Orders, submitters: Submitters, wrong: Sequence[str]) -> Evidence:
         """What everybody knows, while the APIs still answer."""
         query = self.rung.query
+        jobs = await records.all_jobs(self.fleet.ports[0])
+        with (self.folder / "jobs.jsonl").open("w") as file:
+            file.writelines(json.dumps(job) + "\n" for job in jobs.values())
         ledger, effects = records.own_records(self.folder)
         return Evidence(
             orders=orders,
             acked=submitters.acked,
             answered_twice=submitters.twice,
             doubtful=submitters.doubtful,
-            jobs=await records.all_jobs(self.fleet.ports[0]),
+            jobs=jobs,
             ledger=ledger,
             effects=effects,
             mails=self.sink.mails,
             output=self.output,
             hurts=records.hurts_of(self.fleet),
             leases=await records.leases_of(query),
+            concurrency=self.concurrency,
             snoozes=await records.snoozes_of(query),
             wrong=[*wrong, *self.fleet.deaths],
         )
@@ -83,7 +89,7 @@ async def a_house(rung_name: str, seed: int, folder: Path, concurrency: int, *, 
                 tasks.create_task(fleet.keep_running())
                 try:
                     await _all_answer(fleet)
-                    yield House(folder, rung, sink, fleet)
+                    yield House(folder, rung, sink, fleet, concurrency)
                 finally:
                     fleet.over.set()
         finally:

@@ -139,6 +139,7 @@ LIES: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
         "nothing had been done",
     ),
     "a lease lost by a doze": (lambda e: paused_for(e, LEASE_SECONDS / 2), "nothing had been done"),
+    "a worker that took a queue along": (lambda e: replace(e, concurrency=0), "took 1 jobs along"),
     "a failure that nobody ordered": (
         lambda e: changed(e, STEPS, errors=[an_error(1, "KeyError")], crashes=0, failures=1),
         "failed with KeyError",

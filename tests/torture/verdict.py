@@ -56,6 +56,7 @@ def judge(evidence: Evidence) -> Verdict:
         "every job is completed": _completed,
         "an attempt starts once, and an extra start names the attempt it replaces": _starts,
         "every ended attempt is on record, and every crash has its kill or pause": _ends,
+        "a worker that dies takes along what it ran and two batches more, no queue": _taken_along,
         "a result is the last attempt's own": _results,
         "a saved step is never lost": _saved,
         "no file is torn, none is left half": _files,
@@ -134,6 +135,14 @@ def _wrong_with(evidence: Evidence, job: Any, error: Any) -> str | None:
         return f"a crash of worker {error['worker']} (pid {pid}) to which nothing had been done"
     allowed = {"CSV_EXPORT": set[str](), "EMAIL_SEND": _MAIL_FAILURES, "STEPS": {"OnPurpose"}}[job["type"]]
     return None if error["kind"] in allowed else f"failed with {error['kind']}: {error['message'][:200]}"
+
+
+def _taken_along(evidence: Evidence) -> Iterator[str]:
+    crashed = [e["worker"] for job in evidence.jobs.values() for e in job["errors"] if e["kind"] in {"crash", "poison"}]
+    bound = 3 * evidence.concurrency
+    for worker, count in Counter(crashed).items():
+        if count > bound:
+            yield f"worker {worker} took {count} jobs along, with {evidence.concurrency} slots"
 
 
 def _results(evidence: Evidence) -> Iterator[str]:
