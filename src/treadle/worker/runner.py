@@ -25,7 +25,7 @@ PROGRESS_SECONDS = 1.0
 """Progress is written at most this often."""
 
 MAX_UNSETTLED = 2
-"""Outcomes a slot, waiting for the store, at which nothing more is claimed: one batch is being written, the next one has
+"""Outcomes a slot, waiting for the store, at which nothing more is claimed: one batch is being written, the next has
 run. Without a bound a worker whose claims get through and whose settles do not would run the whole queue, and when it
 then dies, all of that is run again."""
 
