@@ -24,7 +24,7 @@ from treadle.clock import wall_now
 _APPS = Path(__file__).parent / "apps"
 APIS = 2
 WORKERS = 4
-LEASE_SECONDS = 3.0
+LEASE_SECONDS = 2.5
 
 # Recovery in seconds instead of minutes. The lease is long against what a loaded machine does to a healthy worker: one
 # that is starved for a whole lease is lost by right, and would be told here as lost without a reason.
@@ -38,6 +38,9 @@ PACE = {
     "TREADLE_GRACE_SECONDS": "10",
     "TREADLE_LOG_FORMAT": "json",
 }
+
+_AMBUSH_SECONDS = 2.5 * LEASE_SECONDS
+"""Long enough to be taken for dead although a watcher was disturbed meanwhile, and had to begin anew."""
 
 _GATHER_SECONDS = 12.0
 """As long as a pause may last that is going on already."""
@@ -132,7 +135,7 @@ class Fleet:
                         self._replace(member)
                     elif member.ambush is not None and not member.is_busy and is_stopped(member.process.pid):
                         self._meet(member.ambush)
-                        tasks.create_task(self.pause(member, 1.5 * LEASE_SECONDS, self.over))
+                        tasks.create_task(self.pause(member, _AMBUSH_SECONDS, self.over))
                         member.ambush = None
 
     def _replace(self, member: Member) -> None:

@@ -65,7 +65,7 @@ class Nemesis:
         if verb == "kill":
             self._fleet.kill(member)
         elif verb == "pause":
-            await self._fleet.pause(member, LEASE_SECONDS * (1.2 + 1.3 * fault.chance), stop)
+            await self._fleet.pause(member, LEASE_SECONDS * (1.4 + 1.6 * fault.chance), stop)
         else:
             await self._fleet.pause(member, LEASE_SECONDS / 2, stop)
 

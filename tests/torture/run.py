@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.torture.evidence import Evidence
+from tests.torture.fleet import LEASE_SECONDS
 from tests.torture.house import House, a_house
 from tests.torture.nemesis import Nemesis
 from tests.torture.observer import Observer, Say
@@ -17,6 +18,9 @@ from tests.torture.plan import FLEET, plan
 from tests.torture.stopping import Stop
 from tests.torture.submitters import Submitters
 from tests.torture.verdict import Verdict
+
+_OVERTURE_SECONDS = 3 * LEASE_SECONDS
+"""Nothing but the first two ambushes: watchers that are disturbed all the time would take nobody for dead."""
 
 _LATE_SECONDS = 120.0
 """For submissions, after the last was due and the last fault is over: then somebody is never answered."""
@@ -84,7 +88,13 @@ class _Run:
 
     def __init__(self, options: Options, house: House, say: Say) -> None:
         kinds = {**FLEET, **house.rung.kinds}
-        faults = plan(options.seed, kinds, seconds=options.seconds, every_seconds=options.every_seconds)
+        faults = plan(
+            options.seed,
+            kinds,
+            seconds=options.seconds,
+            every_seconds=options.every_seconds,
+            first_after=_OVERTURE_SECONDS,
+        )
         (options.folder / "plan.txt").write_text("".join(f"{fault}\n" for fault in faults))
         self._stop = Stop()
         self._house = house

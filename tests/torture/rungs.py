@@ -82,7 +82,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Rung]:
                 await stop.within(seconds)
                 connection.execute("ROLLBACK")
 
-    faults: dict[str, Strike] = {"hold database": lambda chance, stop: hold(LEASE_SECONDS * (0.5 + 1.5 * chance), stop)}
+    faults: dict[str, Strike] = {"hold database": lambda chance, stop: hold(LEASE_SECONDS * (0.3 + 1.2 * chance), stop)}
     yield Rung("sqlite", {}, query, hold, faults=faults, kinds={"hold database": 1})
 
 
