@@ -41,8 +41,8 @@ class Fault:
 def plan(
     seed: int, kinds: Mapping[str, int], *, seconds: float, every_seconds: float, first_after: float = 0.0
 ) -> list[Fault]:
-    """Faults until ``seconds``, none before ``first_after``, one ``every_seconds`` or so. Kinds come from a shuffled deck: none is forgotten for
-    long, and where there is room for as many faults as kinds, each comes.
+    """Faults until ``seconds``, none before ``first_after``, one ``every_seconds`` or so. Kinds come from a shuffled
+    deck: none is forgotten for long, and where there is room for as many faults as kinds, each comes.
     """
     chance = random.Random(f"{seed} plan")
     rare: list[str] = list(kinds)
