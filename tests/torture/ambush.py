@@ -57,6 +57,37 @@ def ambush(seed: int, kind: str, name: str) -> Ambush | None:
     return Ambush(line, chance.choice(("stop", "stop", "kill9")), nth)
 
 
+class Successor:
+    """Whether somebody has begun anew what a stopped worker held: the worst moment for it to go on.
+
+    Its outcome then meets a running attempt of somebody else, which only the attempt's number tells from its own.
+    """
+
+    def __init__(self, ledger: Path, pid: int) -> None:
+        self._ledger = ledger
+        lines = _read(ledger, 0)
+        self._offset = sum(len(line) for line in lines)
+        own = (line.decode().split() for line in lines)
+        self._held = {words[1] for words in own if str(pid) in words[4:6]}
+
+    def has_begun(self) -> bool:
+        """Looks at what was written since the last look. A handler that is over in no time at all does not count."""
+        lines = _read(self._ledger, self._offset)
+        self._offset += sum(len(line) for line in lines)
+        starts = (line for line in lines if line.startswith(b"start ") and line.endswith(b" STEPS\n"))
+        begun = (line.decode().split() for line in starts)
+        return any(words[1] in self._held and int(words[2]) > 1 for words in begun)
+
+
+def _read(ledger: Path, offset: int) -> list[bytes]:
+    try:
+        with ledger.open("rb") as file:
+            file.seek(offset)
+            return [line for line in file.readlines() if line.endswith(b"\n")]
+    except FileNotFoundError:
+        return []
+
+
 def is_stopped(pid: int) -> bool:
     """Whether a process stands still on a signal."""
     stat = Path(f"/proc/{pid}/stat")

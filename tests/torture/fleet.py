@@ -17,7 +17,7 @@ from pathlib import Path
 import treadle
 from tests.servers import running
 from tests.servers.ports import free_ports
-from tests.torture.ambush import Ambush, ambush, is_stopped
+from tests.torture.ambush import Ambush, Successor, ambush, is_stopped
 from tests.torture.stopping import Stop
 from treadle.clock import wall_now
 
@@ -135,8 +135,21 @@ class Fleet:
                         self._replace(member)
                     elif member.ambush is not None and not member.is_busy and is_stopped(member.process.pid):
                         self._meet(member.ambush)
-                        tasks.create_task(self.pause(member, _AMBUSH_SECONDS, self.over))
+                        tasks.create_task(self._wait_for_the_worst(member, member.ambush))
                         member.ambush = None
+
+    async def _wait_for_the_worst(self, member: Member, ambush: Ambush) -> None:
+        """Let a stopped process go on, at the moment at which it can do most harm."""
+        assert member.process is not None
+        worst = Stop()
+        going_on = asyncio.create_task(self.pause(member, _AMBUSH_SECONDS, worst))
+        successor = Successor(self.folder / "ledger.txt", member.process.pid)
+        while not (going_on.done() or await self.over.within(0.03)):
+            # For a claim it is any moment after the lease has ended; an outcome must meet who runs the job now.
+            if ambush.line != "worker.before_claim" and successor.has_begun():
+                break
+        worst.set()
+        await going_on
 
     def _replace(self, member: Member) -> None:
         if member.process is not None:

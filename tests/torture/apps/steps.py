@@ -35,7 +35,7 @@ class OnPurpose(Exception):
 
 def note(where: Path, phase: str, job: Job, done: int) -> None:
     """One line, appended in one system call: a killed process leaves it whole or not at all."""
-    line = f"{phase} {job.id} {job.attempt} {done} {os.getpid()} {os.getppid()}\n".encode()
+    line = f"{phase} {job.id} {job.attempt} {done} {os.getpid()} {os.getppid()} {job.type}\n".encode()
     handle = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.write(handle, line)
     os.close(handle)
