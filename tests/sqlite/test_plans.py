@@ -65,6 +65,9 @@ FREE = {
     "ping",
     "queues",
     "workers",
+    "publish_type",
+    "types",
+    "prune_types",
 }
 MAY_SORT = {"running", "workers"}
 """A sort of what runs now, which is little. Nobody else may sort: a line may be a million jobs long."""

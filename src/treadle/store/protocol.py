@@ -16,7 +16,7 @@ S7  Ready order is ``(queued_at, id)`` inside a line (one priority of one queue)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -25,6 +25,7 @@ from treadle.clock import Anchor
 from treadle.ids import JobId, WorkerId
 from treadle.job import AttemptError, ClaimedJob, NewJob, Orphan, StoredJob
 from treadle.queue import Priority
+from treadle.retry import Backoff
 from treadle.states import Status, Verb
 
 
@@ -192,6 +193,24 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     oldest_queued_at: datetime | None
 
 
+class PublishedType(msgspec.Struct, frozen=True, kw_only=True):
+    """A job type as a process that has its code told it to all others."""
+
+    name: str
+    queue: str
+    max_attempts: int
+    max_crashes: int
+    timeout_seconds: float
+    backoff: Backoff
+    """Scaled by the publisher's settings, for who has the table and no settings: SQL."""
+    own_backoff: Backoff
+    """The type's own, for who scales it by settings of his own."""
+    schema: str
+    """The payload's JSON Schema."""
+    published_at: datetime
+    """When the publisher began; of two that differ the later one is right."""
+
+
 class Expiry(msgspec.Struct, frozen=True):
     """Jobs in ``status`` that finished before ``before`` may go."""
 
@@ -201,6 +220,12 @@ class Expiry(msgspec.Struct, frozen=True):
 
 COUNT_CAP = 10_000
 """Nothing is counted beyond this: an unbounded COUNT is what kills dashboards at a million rows."""
+
+TYPE_REFRESH = timedelta(hours=1)
+"""A type that stands as it is published is written again after this long: it was seen."""
+TYPES_KEPT = timedelta(days=7)
+"""A type that nobody has published for so long is gone. Until then its jobs are taken and wait: longer than a weekend
+with every worker down, short enough that a type removed from the code is not accepted for ever."""
 
 
 class Store(Protocol):
@@ -305,6 +330,20 @@ class Store(Protocol):
         """Pause (a moment) or resume (``None``) a declared queue; ``False`` where there is none of that name."""
         ...
 
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """Make types known to all processes. Of two that differ the later ``published_at`` stays.
+
+        One that stands there already is written again, as seen, only where that is ``TYPE_REFRESH`` ago.
+        """
+        ...
+
+    async def types(self) -> list[PublishedType]:
+        """Every published type, by name."""
+        ...
+
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
-        """Delete at most ``limit`` expired jobs, and expired keys and long-ended leases. The number of jobs."""
+        """Delete at most ``limit`` expired jobs, expired keys, long-ended leases, types not seen for ``TYPES_KEPT``.
+
+        The number of jobs.
+        """
         ...

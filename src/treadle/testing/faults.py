@@ -31,6 +31,7 @@ from treadle.store.protocol import (
     Operated,
     Page,
     Promoted,
+    PublishedType,
     QueueRecord,
     Settled,
     Store,
@@ -238,6 +239,14 @@ class FaultyStore:
     async def set_paused(self, name: str, paused_at: datetime | None) -> bool:
         """See ``Store.set_paused``."""
         return await self._through("set_paused", lambda: self._store.set_paused(name, paused_at))
+
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """See ``Store.publish_types``."""
+        await self._through("publish_types", lambda: self._store.publish_types(types, now))
+
+    async def types(self) -> list[PublishedType]:
+        """See ``Store.types``."""
+        return await self._through("types", self._store.types)
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
         """See ``Store.prune``."""

@@ -24,6 +24,7 @@ from treadle.store.protocol import (
     Operated,
     Page,
     Promoted,
+    PublishedType,
     QueueRecord,
     Settled,
     Submission,
@@ -31,7 +32,15 @@ from treadle.store.protocol import (
 )
 from treadle.store.sqlite import reading, writing
 from treadle.store.sqlite.connection import Connections, primary_code
-from treadle.store.sqlite.rows import moment, orphan, to_micros, to_micros_or_none, worker_parameters, worker_record
+from treadle.store.sqlite.rows import (
+    moment,
+    orphan,
+    published_type,
+    to_micros,
+    to_micros_or_none,
+    worker_parameters,
+    worker_record,
+)
 from treadle.store.sqlite.writing import SQL
 
 OLDEST_SQLITE = (3, 38, 0)
@@ -188,6 +197,16 @@ class SQLiteStore:
         parameters = {"name": name, "paused_at": to_micros_or_none(paused_at)}
         return await self._connections.write(
             lambda connection: connection.execute(SQL["set_paused"], parameters).rowcount == 1
+        )
+
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """See ``Store.publish_types``. A transaction that changes nothing writes nothing."""
+        await self._connections.write(lambda connection: writing.publish_types(connection, types, now))
+
+    async def types(self) -> list[PublishedType]:
+        """See ``Store.types``."""
+        return await self._connections.read(
+            lambda connection: [published_type(row) for row in connection.execute(SQL["types"])]
         )
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
