@@ -14,6 +14,10 @@ import msgspec
 from treadle.errors import InvalidInput, Problem, RegistrationError
 
 MAX_REPORTED_PROBLEMS = 20
+REQUIRED = "this member is required"
+ONE_OF = "not one of the allowed values"
+UNKNOWN_MEMBER = "no such member"
+UNKNOWN_HERE = "there is a member that is not known here"
 
 
 class PayloadModel(Protocol):
@@ -121,14 +125,14 @@ def _all_problems(payload: bytes, model: Any) -> list[Problem]:
         return []
     members = _members(model)
     problems = [
-        Problem(pointer(name), "required", _REQUIRED) for name, needed, _ in members if needed and name not in given
+        Problem(pointer(name), "required", REQUIRED) for name, needed, _ in members if needed and name not in given
     ]
     config = model.__struct_config__ if issubclass(model, msgspec.Struct) else None
     if config is not None and config.forbid_unknown_fields:
         known = {name for name, _, _ in members} | {config.tag_field}
-        problems += [Problem(pointer(name), "unknown_field", "no such member") for name in given if name not in known]
+        problems += [Problem(pointer(name), "unknown_field", UNKNOWN_MEMBER) for name in given if name not in known]
     if config is not None and config.tag_field in given and msgspec.json.decode(given[config.tag_field]) != config.tag:
-        problems.append(Problem(pointer(config.tag_field), "one_of", _ONE_OF))
+        problems.append(Problem(pointer(config.tag_field), "one_of", ONE_OF))
     for name, _, annotation in members:
         if name not in given:
             continue
@@ -149,17 +153,15 @@ def _members(model: Any) -> list[tuple[str, bool, Any]]:
     return [(field.encode_name, field.required, field.type) for field in msgspec.structs.fields(model)]
 
 
-_REQUIRED = "this member is required"
-_ONE_OF = "not one of the allowed values"
 # The path holds the model's own names alone, so never a backtick; a client's member name before it may.
 _PATH = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _PATH_PART = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>[0-9]+)\]|\[\.\.\.\]")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _CODES: tuple[tuple[str, str, str | None], ...] = (
     # how msgspec's sentence starts, our code, our words where msgspec's would repeat the value
-    ("Object contains unknown field", "unknown_field", "there is a member that is not known here"),
-    ("Invalid enum value", "one_of", _ONE_OF),
-    ("Invalid value", "one_of", _ONE_OF),
+    ("Object contains unknown field", "unknown_field", UNKNOWN_HERE),
+    ("Invalid enum value", "one_of", ONE_OF),
+    ("Invalid value", "one_of", ONE_OF),
     ("Expected `str` of", "length", None),
     ("Expected `bytes` of", "length", None),
     ("Expected `array` of", "length", None),
@@ -180,7 +182,7 @@ def _problem(sentence: str) -> Problem:
     what, path, is_key = (match["what"], match["path"] or "", match["key"]) if match else (sentence, "", None)
     parts = [part["name"] or part["index"] or "*" for part in _PATH_PART.finditer(path)]
     if (missing := _MISSING.fullmatch(what)) is not None:
-        return Problem(pointer(*parts, missing["name"]), "required", _REQUIRED)
+        return Problem(pointer(*parts, missing["name"]), "required", REQUIRED)
     for start, code, words in _CODES:
         if what.startswith(start):
             detail = words or what.replace("`", "")
