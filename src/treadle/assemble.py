@@ -14,6 +14,7 @@ from treadle.clock import AnchoredClock
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.errors import RegistrationError, SettingsError
 from treadle.jobtype import Registry
+from treadle.service.publish import publish
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
@@ -98,6 +99,7 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         clock.set_anchor(await store.anchor())
         runtime = Runtime(store, dispatch, clock, settings, registry, artifacts)
         await store.declare_queues(sorted(known_queues(runtime)))
+        await publish(runtime)
         yield runtime
     finally:
         await dispatch.aclose()

@@ -48,7 +48,7 @@ def model_for(annotation: Any) -> PayloadModel:
         )
     try:
         model = kind(annotation)
-        model.json_schema()  # now, at a desk, and not when somebody asks for the OpenAPI document
+        msgspec.json.encode(model.json_schema())  # now, at a desk, and not when it is published
     except Exception as error:
         why = " ".join(str(error).split())
         raise RegistrationError(

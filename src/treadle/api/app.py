@@ -14,6 +14,7 @@ from treadle.api.front import REQUEST, Front
 from treadle.api.guards import Guard, Guards
 from treadle.api.health import Health
 from treadle.api.jobs import Jobs
+from treadle.api.jobtypes import JobTypes
 from treadle.api.problems import METHOD_NOT_ALLOWED, NOT_FOUND, Refused
 from treadle.api.request import Request
 from treadle.api.result import Results
@@ -58,6 +59,7 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("GET", "/jobs/{job_id}", Guard.KEY, jobs.get),
         Door("GET", "/jobs/{job_id}/result", Guard.KEY, results.get),
         Door("POST", "/jobs/{job_id}/cancel", Guard.KEY, jobs.cancel),
+        Door("GET", "/types", Guard.KEY, JobTypes(runtime).list_types),
         Door("GET", "/admin/jobs", Guard.ADMIN, admin.list_jobs),
         Door("GET", "/admin/jobs/{job_id}", Guard.ADMIN, admin.get_job),
         Door("POST", "/admin/jobs/{job_id}/retry", Guard.ADMIN, admin.retry),

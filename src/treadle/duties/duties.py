@@ -7,6 +7,7 @@ import asyncio
 from treadle.duties.loop import repeat
 from treadle.duties.promoter import Promoter
 from treadle.duties.pruner import Pruner
+from treadle.duties.publisher import Publisher
 from treadle.duties.reaper import Reaper
 from treadle.service.runtime import Runtime
 
@@ -25,6 +26,7 @@ class Duties:
             ("promoter", Promoter(self._runtime).promote_once),
             ("reaper", Reaper(self._runtime).reap_once),
             ("pruner", Pruner(self._runtime).prune_once),
+            ("publisher", Publisher(self._runtime).publish_once),
         ):
             self._tasks.append(asyncio.create_task(repeat(name, once, chance), name=f"duty {name}"))
 

@@ -12,9 +12,10 @@ from treadle.errors import InvalidInput, KeyInFlight, KeyReused, Problem
 from treadle.failpoints import hit
 from treadle.ids import JobId, new_job_id
 from treadle.job import DEFAULT_TIMEOUT_SECONDS, JobRequest, NewJob
-from treadle.jobtype import JobType
 from treadle.queue import DEFAULT_QUEUE, Priority
-from treadle.retry import Retry
+from treadle.retry import Backoff, Retry
+from treadle.schema import model_for
+from treadle.service.catalogue import KnownType
 from treadle.service.runtime import Runtime
 from treadle.store.protocol import IdempotencyKey, InsertResult, KeyClash, Replayed, Submission
 
@@ -23,6 +24,17 @@ KEY_LIFETIME = timedelta(hours=24)
 
 SUBMIT_TIMEOUT_SECONDS = 10.0
 MAX_REPORTED_PROBLEMS = 100
+_UNKNOWN = KnownType(
+    name="",
+    queue=DEFAULT_QUEUE,
+    max_attempts=Retry().attempts,
+    max_crashes=Retry().crashes,
+    timeout_seconds=DEFAULT_TIMEOUT_SECONDS,
+    own_backoff=Backoff(),
+    model=model_for(dict),
+    is_own=False,
+)
+"""The policy of a type that nobody knows, which only lenient validation takes."""
 LARGE_BYTES = 128 * 1024
 """Checking more than this takes milliseconds: it is done beside the loop, where others' requests go on."""
 
@@ -63,6 +75,7 @@ class Submitter:
         one request itself. Raises ``InvalidInput`` with every problem of every request, ``KeyReused``,
         ``KeyInFlight``, ``Overloaded``, ``Unavailable``, ``Unstorable``.
         """
+        await self._look_up(requests)
         now = self._runtime.clock.now()
         size_bytes = sum(len(request.payload or b"") for request in requests)
         if size_bytes > LARGE_BYTES:
@@ -110,6 +123,11 @@ class Submitter:
             runtime.dispatch.announce(queue, priority, ids)
         return results
 
+    async def _look_up(self, requests: Sequence[JobRequest]) -> None:
+        types = {request.type for request in requests if request.type is not None}
+        queues = {request.queue for request in requests if request.queue is not None}
+        await self._runtime.catalogue.look_up(types, queues - known_queues(self._runtime))
+
     def _resolve_all(self, requests: Sequence[JobRequest], now: datetime, pointer: str | None) -> tuple[NewJob, ...]:
         jobs: list[NewJob] = []
         problems: list[Problem] = []
@@ -128,40 +146,38 @@ class Submitter:
 
 def resolve(runtime: Runtime, request: JobRequest, now: datetime, problems: list[Problem]) -> NewJob | None:
     """``request`` with its type's policy in it; adds to ``problems`` whatever stands against it."""
-    jobtype = runtime.registry.get(request.type) if request.type is not None else None
-    if request.type is not None and jobtype is None and runtime.settings.is_strict:
-        problems.append(Problem("/type", "unknown_type", "no job type of this name is registered"))
-    if request.payload is not None and jobtype is not None and runtime.settings.is_strict:
-        _check_payload(jobtype, request.payload, problems)
-    queue = request.queue or (jobtype.queue if jobtype is not None else DEFAULT_QUEUE)
+    known = runtime.catalogue.find(request.type) if request.type is not None else None
+    if request.type is not None and known is None and runtime.settings.is_strict:
+        problems.append(Problem("/type", "unknown_type", "no process has told of a job type of this name"))
+    if request.payload is not None and known is not None and runtime.settings.is_strict:
+        _check_payload(known, request.payload, problems)
     if request.queue is not None and request.queue not in known_queues(runtime):
         problems.append(Problem("/queue", "unknown_queue", "no job type, worker or setting names this queue"))
     if request.type is None or request.payload is None:
         return None
-    policy = jobtype.retry if jobtype is not None else Retry()
-    own_timeout = jobtype.timeout_seconds if jobtype is not None else DEFAULT_TIMEOUT_SECONDS
+    policy = known or _UNKNOWN
     return NewJob(
         id=new_job_id(),
         type=request.type,
-        queue=queue,
+        queue=request.queue or policy.queue,
         priority=request.priority if request.priority is not None else Priority.DEFAULT,
         payload=request.payload,
-        max_attempts=request.max_attempts or policy.attempts,
-        max_crashes=policy.crashes,
-        timeout_seconds=request.timeout_seconds or own_timeout,
-        backoff=policy.backoff(scale=runtime.backoff_scale),
+        max_attempts=request.max_attempts or policy.max_attempts,
+        max_crashes=policy.max_crashes,
+        timeout_seconds=request.timeout_seconds or policy.timeout_seconds,
+        backoff=policy.own_backoff.scaled(runtime.backoff_scale),
         run_at=_run_at(request, now),
     )
 
 
 def known_queues(runtime: Runtime) -> frozenset[str]:
     """Queues that a type or a setting names."""
-    return frozenset({DEFAULT_QUEUE, *runtime.settings.queues, *(jobtype.queue for jobtype in runtime.registry)})
+    return frozenset({DEFAULT_QUEUE, *runtime.settings.queues}) | runtime.catalogue.queues
 
 
-def _check_payload(jobtype: JobType, payload: bytes, problems: list[Problem]) -> None:
+def _check_payload(known: KnownType, payload: bytes, problems: list[Problem]) -> None:
     try:
-        jobtype.model.decode(payload)
+        known.model.decode(payload)
     except InvalidInput as error:
         problems += [Problem(f"/payload{p.pointer}", p.code, p.detail) for p in error.problems]
 
