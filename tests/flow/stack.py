@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+import treadle
 from tests.waiting import eventually_blocking
 
 FAST = {
@@ -28,6 +29,8 @@ FAST = {
     "TREADLE_LOG_FORMAT": "json",
 }
 APPS = Path(__file__).parent / "apps"
+SOURCES = str(Path(treadle.__file__).parents[1])
+"""Processes run the code that the tests import, installed or not."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -63,7 +66,7 @@ class Stack:
             "TREADLE_MAILBOX_SMTP_PORT": str(self.smtp_port),
             "TREADLE_MAILBOX_PORT": str(self.page_port),
             "TREADLE_APP": "ledger:app",
-            "PYTHONPATH": str(APPS),
+            "PYTHONPATH": os.pathsep.join((SOURCES, str(APPS))),
             **(settings or {}),
         }
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -74,7 +77,8 @@ class Stack:
     ) -> subprocess.Popen[bytes]:
         """Start ``treadle COMMAND``; its log goes to a file of the folder."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}  # noqa: TID251  (a clean one)
-        environment |= {**self._settings, **(settings or {})}
+        # A setting without a value is one that is not there.
+        environment |= {name: value for name, value in {**self._settings, **(settings or {})}.items() if value}
         with (self.folder / f"{len(self.processes)}-{command}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "treadle", command],
