@@ -13,19 +13,41 @@ have() { command -v "$1" >/dev/null 2>&1; }
 can_apt() { [ "$(id -u)" = 0 ] && have apt-get; }
 
 # apt_install PACKAGE...: installs from the machine's own package lists, fetching them when they are missing or old.
-# Says what it does; what apt itself says is shown only when it fails.
+# Says what it does; what apt itself says is shown only when it fails. A package that brings a service does not get it
+# started: nobody asked for one, and its port may be somebody's.
 apt_install() {
-    local log
+    local log failed=0
     say "Installing with apt-get: $*"
     log=$(mktemp)
+    forbid_services
     if ! apt_lists_exist || ! apt_get install "$@" >"$log" 2>&1; then
         if ! { apt_get update && apt_get install "$@"; } >"$log" 2>&1; then
             cat "$log" >&2
-            rm -f "$log"
-            return 1
+            failed=1
         fi
     fi
+    allow_services
     rm -f "$log"
+    return "$failed"
+}
+
+# Debian asks this program before it starts, stops or restarts any service; 101 says no. One that is there already (in
+# most container images, and it says no there too) is left alone: it is the machine's own rule.
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=""
+
+forbid_services() {
+    [ ! -e "$policy" ] || return 0
+    policy_is_ours=yes
+    trap allow_services EXIT
+    printf '#!/bin/sh\n# Put here by %s while it installs packages, and removed again.\nexit 101\n' "$0" >"$policy"
+    chmod 755 "$policy"
+}
+
+allow_services() {
+    [ -n "$policy_is_ours" ] || return 0
+    rm -f "$policy"
+    policy_is_ours=""
 }
 
 apt_lists_exist() { ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; }

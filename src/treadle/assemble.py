@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import logging
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
 from treadle.artifacts.folder import ArtifactFolder
-from treadle.clock import AnchoredClock
+from treadle.clock import AnchoredClock, rising_seconds
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
-from treadle.errors import RegistrationError, SettingsError
+from treadle.dispatch.protocol import Dispatch
+from treadle.dispatch.redis import RedisDispatch
+from treadle.errors import RegistrationError, SettingsError, Unavailable
 from treadle.jobtype import Registry
 from treadle.service.publish import publish
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
+from treadle.store.postgres.address import shown
+from treadle.store.postgres.store import PostgresStore
+from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
+logger = logging.getLogger("treadle.assemble")
+
 VERSION = metadata.version("treadle")
+DATABASE_WAIT_SECONDS = 30.0
+"""How long a process that starts before its database waits for it; Compose starts both at once."""
+DATABASE_PAUSE_SECONDS = 0.5
+ANCHOR_SECONDS = 60.0
+"""How often the store is asked for the time anew: two machines' clocks drift apart by milliseconds in that."""
 
 
 def load_apps(settings: Settings) -> list[Registry]:
@@ -71,11 +85,41 @@ def _load_user_app(reference: str) -> Registry:
     return app
 
 
-def database_path(settings: Settings) -> Path:
-    """Where the SQLite file is."""
+def database_name(settings: Settings) -> str:
+    """Where jobs are kept, as it may be shown."""
+    address = _postgres_address(settings)
+    return str(_sqlite_path(settings)) if address is None else shown(address)
+
+
+def _postgres_address(settings: Settings) -> str | None:
+    url = settings.database_url
+    return None if url is None or url.startswith("sqlite:") else url
+
+
+def _sqlite_path(settings: Settings) -> Path:
     if settings.database_url is not None:
         return Path(settings.database_url.removeprefix("sqlite:///"))
     return settings.data_dir / "treadle.db"
+
+
+def new_dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispatch:
+    """How this process gives and gets hints. Redis is not waited for: it may come and go. Raises ``SettingsError``."""
+    # PostgreSQL tells of nobody's commits. What other processes submit there is found by the worker's own scans, every
+    # TREADLE_POLL_SECONDS while there is something to do; what this process submits wakes it at once.
+    changes = store.changes if _postgres_address(settings) is None else None
+    if settings.redis_url is None:
+        return LocalDispatch(changes) if has_worker else SilentDispatch()
+    try:
+        dispatch = RedisDispatch(
+            settings.redis_url,
+            prefix=settings.redis_prefix,
+            queue_names=store.queue_names,
+            local=LocalDispatch(changes),
+        )
+    except ValueError as error:
+        raise SettingsError([f"REDIS_URL {error}"]) from None
+    dispatch.start()
+    return dispatch
 
 
 @asynccontextmanager
@@ -91,16 +135,54 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         raise SettingsError(
             [f"TREADLE_OUTPUT_DIR={settings.output_dir}: cannot be written ({error.strerror}); let this user write it"]
         ) from error
-    store = SQLiteStore(database_path(settings))
-    await store.open(migrate=settings.migrate == "on")
-    dispatch = LocalDispatch(store.changes) if has_worker else SilentDispatch()
+    store = await open_store(settings)
+    try:
+        dispatch = new_dispatch(settings, store, has_worker=has_worker)
+    except BaseException:
+        await store.aclose()
+        raise
+    keeping_time: asyncio.Task[None] | None = None
     try:
         clock = AnchoredClock()
         clock.set_anchor(await store.anchor())
+        keeping_time = asyncio.create_task(_keep_time(store, clock))
         runtime = Runtime(store, dispatch, clock, settings, registry, artifacts)
         await store.declare_queues(sorted(known_queues(runtime)))
         await publish(runtime)
         yield runtime
     finally:
+        if keeping_time is not None:
+            keeping_time.cancel()
         await dispatch.aclose()
         await store.aclose()
+
+
+async def open_store(settings: Settings) -> Store:
+    """The store of ``DATABASE_URL``, open; a server is waited for. Raises ``StoreRefused``, ``Unavailable``."""
+    migrate = settings.migrate == "on"
+    address = _postgres_address(settings)
+    if address is None:
+        file = SQLiteStore(_sqlite_path(settings))
+        await file.open(migrate=migrate)
+        return file
+    store = PostgresStore(address, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
+    give_up_at = rising_seconds() + DATABASE_WAIT_SECONDS
+    told = ""
+    while True:
+        try:
+            await store.open(migrate=migrate)
+            return store
+        except Unavailable as error:
+            if rising_seconds() >= give_up_at:
+                raise
+            if str(error) != told:
+                told = str(error)
+                logger.warning("waiting for the database, %g s at most: %s", DATABASE_WAIT_SECONDS, told)
+        await asyncio.sleep(DATABASE_PAUSE_SECONDS)
+
+
+async def _keep_time(store: Store, clock: AnchoredClock) -> None:
+    while True:
+        await asyncio.sleep(ANCHOR_SECONDS)
+        with suppress(Unavailable):
+            clock.set_anchor(await store.anchor())

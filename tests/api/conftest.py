@@ -72,18 +72,18 @@ async def open_api(folder: Path, settings: Mapping[str, str] | None = None) -> A
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+async def api(tmp_path: Path, rung_settings: dict[str, str]) -> AsyncIterator[Api]:
     """Without keys and login."""
-    async with open_api(tmp_path) as opened:
+    async with open_api(tmp_path, rung_settings) as opened:
         yield opened
 
 
 @pytest.fixture
-async def new_api(tmp_path: Path) -> AsyncIterator[NewApi]:
-    """Opens one with settings."""
+async def new_api(tmp_path: Path, rung_settings: dict[str, str]) -> AsyncIterator[NewApi]:
+    """Opens one with settings. Two of one test share its database, as two processes do."""
     async with AsyncExitStack() as stack:
 
         async def make(settings: Mapping[str, str]) -> Api:
-            return await stack.enter_async_context(open_api(tmp_path, settings))
+            return await stack.enter_async_context(open_api(tmp_path, {**rung_settings, **settings}))
 
         yield make

@@ -46,10 +46,10 @@ async def check(api: Api, body: bytes) -> None:
     assert await api.rows() == before
 
 
-def test_any_body_is_stored_equal_or_refused(tmp_path: Path) -> None:
+def test_any_body_is_stored_equal_or_refused(tmp_path: Path, rung_settings: dict[str, str]) -> None:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        api = runner.run(stack.enter_async_context(open_api(tmp_path)))
+        api = runner.run(stack.enter_async_context(open_api(tmp_path, rung_settings)))
 
         @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.binary(max_size=64) | mutants() | documents.map(lambda document: json.dumps(document).encode()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 import treadle
+from tests.servers import running
+from tests.servers.ports import free_ports as free_ports
 from tests.waiting import eventually_blocking
 
 FAST = {
@@ -33,15 +36,6 @@ SOURCES = str(Path(treadle.__file__).parents[1])
 """Processes run the code that the tests import, installed or not."""
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listened on a moment ago."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 def children(pid: int) -> list[int]:
     """The child processes of ``pid``; none where there is no /proc."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
@@ -49,15 +43,15 @@ def children(pid: int) -> list[int]:
 
 
 class Stack:
-    """Processes that share one SQLite file; every one is ended by ``close``."""
+    """Processes that share one database; every one is ended by ``close``."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        """``settings``: over those that make it quick and apart, those of its rung among them."""
         self.folder = folder
         self.api_port, self.smtp_port, self.page_port = free_ports(3)
         self.url = f"http://127.0.0.1:{self.api_port}"
         self.mail_url = f"http://127.0.0.1:{self.page_port}"
         self.output = folder / "output"
-        self.database = folder / "data" / "treadle.db"
         self._settings = {
             **FAST,
             "API_PORT": str(self.api_port),
@@ -70,6 +64,7 @@ class Stack:
             **(settings or {}),
         }
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._guard = running.place().guard
         self.client = self.new_client()
 
     def start(
@@ -89,6 +84,7 @@ class Stack:
                 stderr=log,
             )
         self.processes.append(process)
+        self._guard.watch(process.pid, signal.SIGKILL)
         if command in {"dev", "api"}:
             eventually_blocking(lambda: self._answers(process), within_seconds=60)
         if command == "mailbox":
@@ -137,6 +133,17 @@ class Stack:
         eventually_blocking(is_final, within_seconds=within_seconds)
         return found
 
+    def rows(self) -> set[str]:
+        """The ids of all jobs, read beside Treadle."""
+        if (address := self._settings.get("DATABASE_URL")) is not None:
+            with psycopg.connect(address) as connection:
+                return {str(row[0]) for row in connection.execute("SELECT id FROM jobs")}
+        file = sqlite3.connect(self.folder / "data" / "treadle.db")
+        assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        found = {str(row[0]) for row in file.execute("SELECT id FROM jobs")}
+        file.close()
+        return found
+
     def starts(self) -> dict[str, list[int]]:
         """The attempts that started, by job, from the handlers' own ledger."""
         started: dict[str, list[int]] = defaultdict(list)
@@ -170,3 +177,4 @@ class Stack:
                     os.kill(child, signal.SIGKILL)
                 process.kill()
                 process.wait(timeout=30)
+            self._guard.forget(process.pid)

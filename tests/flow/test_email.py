@@ -13,7 +13,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.flow.conftest import NewStack
-from tests.flow.stack import Stack, free_ports
+from tests.flow.stack import Stack
+from tests.servers.ports import free_ports
 
 SUBJECT = "Grüße – 你好 ✓"
 BODY = "First line\n.\n..two dots\n.hidden\nüñí\n"

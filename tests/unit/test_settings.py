@@ -17,6 +17,10 @@ DEFAULTS: dict[str, object] = {
     "api_port": 3000,
     "host": "127.0.0.1",
     "database_url": None,
+    "redis_url": None,
+    "redis_prefix": "",
+    "pgbouncer": False,
+    "accept_loss": False,
     "data_dir": Path("data"),
     "output_dir": Path("output"),
     "mail_host": "127.0.0.1",
@@ -103,7 +107,7 @@ def test_a_default_said_aloud_changes_nothing() -> None:
 
 
 def test_names_are_the_users_own_or_treadles_and_numbers_carry_their_unit() -> None:
-    own = {"API_PORT", "DATABASE_URL", "MAIL_HOST", "MAIL_PORT", "MAIL_FROM", "ADMIN_USER"}
+    own = {"API_PORT", "DATABASE_URL", "REDIS_URL", "MAIL_HOST", "MAIL_PORT", "MAIL_FROM", "ADMIN_USER"}
     for setting in SETTINGS:
         assert setting.env in own | {"ADMIN_PASS"} or setting.env.startswith("TREADLE_")
         if isinstance(DEFAULTS[setting.field], float):
@@ -138,6 +142,10 @@ def test_settings_cannot_be_changed_afterwards() -> None:
         ("TREADLE_API_KEYS", " aaaaaaaaaaaaaaaa , bbbbbbbbbbbbbbbb", ("a" * 16, "b" * 16)),
         ("TREADLE_APP", "shop.jobs:app", "shop.jobs:app"),
         ("TREADLE_HOST", "::1", "::1"),
+        ("DATABASE_URL", "postgres://u:p@db/jobs", "postgres://u:p@db/jobs"),
+        ("REDIS_URL", "rediss://cache:6380/1", "rediss://cache:6380/1"),
+        ("REDIS_URL", "unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("TREADLE_REDIS_PREFIX", "shop:", "shop:"),
         ("TREADLE_DATA_DIR", "/var/lib/my jobs", Path("/var/lib/my jobs")),
         ("DATABASE_URL", "sqlite:///jobs.db", "sqlite:///jobs.db"),
         ("MAIL_FROM", "a.b+c@mail.example.com", "a.b+c@mail.example.com"),
@@ -175,7 +183,10 @@ def test_a_right_value_is_taken(env: str, text: str, value: object) -> None:
         ("TREADLE_HOST", "", "host name or address"),
         ("TREADLE_DATA_DIR", " ", "folder"),
         ("DATABASE_URL", "sqlite://", "sqlite:///PATH"),
-        ("DATABASE_URL", "postgresql://u:p@db/jobs", "sqlite:///PATH"),
+        ("DATABASE_URL", "mysql://u:p@db/jobs", "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
+        ("REDIS_URL", "http://cache", "redis://HOST:PORT/NUMBER"),
+        ("TREADLE_REDIS_PREFIX", "a b", "at most 63 letters"),
+        ("TREADLE_PGBOUNCER", "yes", "0 or 1"),
         ("MAIL_FROM", "Shop <a@example.com>", "one plain address"),
         ("MAIL_FROM", "a@example.com\nBcc: b@example.com", "one plain address"),
         ("TREADLE_MAIL_SECURITY", "ssl", "none, starttls or tls"),
@@ -318,6 +329,7 @@ def test_lenient_validation_is_asked_for_by_name() -> None:
 def test_these_are_the_secrets() -> None:
     assert {setting.env for setting in SETTINGS if setting.secret} == {
         "DATABASE_URL",
+        "REDIS_URL",
         "TREADLE_MAIL_PASSWORD",
         "ADMIN_PASS",
         "TREADLE_API_KEYS",
@@ -351,6 +363,7 @@ def test_no_secret_is_repeated_in_a_refusal(environment: dict[str, str]) -> None
 def test_a_description_masks_secrets_and_tells_value_and_source_of_everything_else() -> None:
     environment = {
         "DATABASE_URL": f"sqlite:///{SECRET}.db",
+        "REDIS_URL": f"redis://:{SECRET}@cache:6379/0",
         "TREADLE_MAIL_PASSWORD": SECRET,
         "ADMIN_USER": "admin",
         "ADMIN_PASS": SECRET,

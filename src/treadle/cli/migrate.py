@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import typer
 
-from treadle.assemble import database_path, open_runtime
+from treadle.assemble import database_name, open_runtime
 from treadle.cli.loading import load_settings
 from treadle.jobtype import Registry
 from treadle.settings import Settings
@@ -17,7 +17,7 @@ def migrate() -> int:
     """Bring the database's schema up to date; safe to run at any time, and twice."""
     settings = load_settings()
     asyncio.run(_migrate(msgspec.structs.replace(settings, migrate="on")))
-    typer.echo(f"{database_path(settings)} is up to date")
+    typer.echo(f"{database_name(settings)} is up to date")
     return 0
 
 

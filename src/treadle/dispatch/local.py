@@ -44,7 +44,7 @@ class LocalDispatch:
         """See ``Dispatch.take``."""
         if self._ear is None and self._changes is not None and not self._closed:
             self._ear = asyncio.create_task(self._listen(self._changes))
-        ids = self._pop(queues, limit)
+        ids = self.take_now(queues, limit)
         if ids or self._closed or self._took_poke():
             return ids
         taker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -53,22 +53,14 @@ class LocalDispatch:
             await asyncio.wait((taker,), timeout=timeout_seconds)
         finally:
             self._takers.pop(taker, None)
-        ids = self._pop(queues, limit)
+        ids = self.take_now(queues, limit)
         if not ids:
             # Spent only where nothing is brought: then the taker scans. A poke beside ids is for the next take.
             self._took_poke()
         return ids
 
-    async def aclose(self) -> None:
-        """See ``Dispatch.aclose``."""
-        self._closed = True
-        self._wake(len(self._takers))
-        if self._ear is not None:
-            self._ear.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._ear
-
-    def _pop(self, queues: Sequence[str] | None, limit: int) -> list[JobId]:
+    def take_now(self, queues: Sequence[str] | None, limit: int) -> list[JobId]:
+        """``take`` of what is there, without waiting."""
         for priority in Priority:
             names = [q for (p, q), line in self._lines.items() if p is priority and line]
             if queues is not None:
@@ -78,6 +70,23 @@ class LocalDispatch:
                 line = self._lines[(priority, names[self._turn % len(names)])]
                 return [line.popleft() for _ in range(min(limit, len(line)))]
         return []
+
+    def poke(self) -> None:
+        """End waiting takes, or else the next one, with nothing: a scan may find work."""
+        self._poked = True
+        self._wake(len(self._takers))
+
+    async def check(self) -> None:
+        """See ``Dispatch.check``: what is in this process is there."""
+
+    async def aclose(self) -> None:
+        """See ``Dispatch.aclose``."""
+        self._closed = True
+        self._wake(len(self._takers))
+        if self._ear is not None:
+            self._ear.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._ear
 
     def _wake(self, count: int, queue: str | None = None) -> None:
         # Only who serves the queue: anybody else would use the wake-up up and find nothing.
@@ -99,8 +108,7 @@ class LocalDispatch:
             with suppress(Unavailable):
                 told = await changes()
                 if heard is not None and told != heard:
-                    self._poked = True
-                    self._wake(len(self._takers))
+                    self.poke()
                 heard = told
             await asyncio.sleep(LISTEN_SECONDS)
 
@@ -119,6 +127,9 @@ class SilentDispatch:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), timeout_seconds)
         return []
+
+    async def check(self) -> None:
+        """See ``Dispatch.check``."""
 
     async def aclose(self) -> None:
         """See ``Dispatch.aclose``."""

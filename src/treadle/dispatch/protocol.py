@@ -25,6 +25,10 @@ class Dispatch(Protocol):
         """At most ``limit`` ids of one line (D3); empty after the timeout, or earlier when a scan may find work."""
         ...
 
+    async def check(self) -> None:
+        """Return when hints reach those they are for. Raises ``Unavailable``: then work is found by scans alone."""
+        ...
+
     async def aclose(self) -> None:
         """Let go; waiting takers get nothing."""
         ...

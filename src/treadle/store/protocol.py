@@ -322,6 +322,10 @@ class Store(Protocol):
         """Every queue that was declared or holds unfinished jobs, by name."""
         ...
 
+    async def queue_names(self) -> list[str]:
+        """The names alone of every declared queue, sorted: cheap enough to be asked every few seconds."""
+        ...
+
     async def declare_queues(self, names: Sequence[str]) -> None:
         """Make queue names known; known ones stay as they are."""
         ...

@@ -232,6 +232,10 @@ class FaultyStore:
         """See ``Store.queues``."""
         return await self._through("queues", self._store.queues)
 
+    async def queue_names(self) -> list[str]:
+        """See ``Store.queue_names``."""
+        return await self._through("queue_names", self._store.queue_names)
+
     async def declare_queues(self, names: Sequence[str]) -> None:
         """See ``Store.declare_queues``."""
         await self._through("declare_queues", lambda: self._store.declare_queues(names))
@@ -282,6 +286,10 @@ class FaultyDispatch:
         if self.take_error is not None:
             raise self.take_error
         return [*self.invented, *await self._dispatch.take(queues, limit, timeout_seconds)]
+
+    async def check(self) -> None:
+        """See ``Dispatch.check``."""
+        await self._dispatch.check()
 
     async def aclose(self) -> None:
         """See ``Dispatch.aclose``."""

@@ -9,14 +9,14 @@ import pytest
 from tests.conformance.conftest import NewDispatch
 from tests.waiting import loop_turns
 from treadle.dispatch.protocol import Dispatch
-from treadle.ids import JobId, new_job_id
+from treadle.ids import new_job_id
 from treadle.queue import Priority
 
 MANY = 300_000
 
 
 async def test_any_number_of_hints_is_taken_in_without_a_word(dispatch: Dispatch) -> None:
-    dispatch.announce("default", Priority.DEFAULT, [JobId(str(number)) for number in range(MANY)])
+    dispatch.announce("default", Priority.DEFAULT, [new_job_id() for _ in range(MANY)])
 
     for _ in range(100):
         dispatch.announce("default", Priority.HIGH, [new_job_id()])
@@ -38,7 +38,7 @@ async def test_announcing_to_a_closed_dispatch_is_no_error(dispatch: Dispatch) -
 async def test_a_line_nobody_takes_from_keeps_its_oldest_hints_and_no_more_than_it_can_hold(
     dispatch: Dispatch,
 ) -> None:
-    told = [JobId(str(number)) for number in range(MANY)]
+    told = [new_job_id() for _ in range(MANY)]
     for start in range(0, MANY, 1000):
         dispatch.announce("default", Priority.DEFAULT, told[start : start + 1000])
 

@@ -107,6 +107,7 @@ async def test_a_killed_process_leaves_its_jobs_to_be_taken_back(store: Store, s
 # --------------------------------------------------------------------------------------------- changes
 
 
+@pytest.mark.needs("changes")
 async def test_changes_tell_when_another_process_commits(store: Store, start_neighbour: StartNeighbour) -> None:
     before = await store.changes()
 
@@ -115,6 +116,7 @@ async def test_changes_tell_when_another_process_commits(store: Store, start_nei
     assert await store.changes() != before
 
 
+@pytest.mark.needs("changes")
 async def test_changes_tell_when_another_store_of_this_process_commits(
     store: Store, another_store: AnotherStore
 ) -> None:
@@ -128,6 +130,7 @@ async def test_changes_tell_when_another_store_of_this_process_commits(
     assert len({before, after_insert, await store.changes()}) == 3
 
 
+@pytest.mark.needs("changes")
 async def test_changes_do_not_tell_of_a_stores_own_commits_nor_of_reads(
     store: Store, another_store: AnotherStore
 ) -> None:

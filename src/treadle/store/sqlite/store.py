@@ -186,6 +186,12 @@ class SQLiteStore:
         """See ``Store.queues``."""
         return await self._connections.read(reading.queues)
 
+    async def queue_names(self) -> list[str]:
+        """See ``Store.queue_names``."""
+        return await self._connections.read(
+            lambda connection: [str(row["name"]) for row in connection.execute(SQL["queue_names"])]
+        )
+
     async def declare_queues(self, names: Sequence[str]) -> None:
         """See ``Store.declare_queues``."""
         await self._connections.write(

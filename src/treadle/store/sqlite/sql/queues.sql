@@ -8,6 +8,9 @@ WHERE name = :name;
 -- name: queues
 SELECT name, paused_at FROM queues ORDER BY name;
 
+-- name: queue_names
+SELECT name FROM queues ORDER BY name;
+
 -- name: depth
 SELECT count(*), min(queued_at) FROM
   (SELECT queued_at FROM jobs INDEXED BY jobs_queued WHERE status = 'queued' AND queue = :queue AND priority = :priority

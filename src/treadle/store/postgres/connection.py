@@ -1,0 +1,170 @@
+"""Connections to one database: how they are made, how long they may take, and what their faults mean.
+
+Every call is one statement, and so one transaction and one round trip. A call runs in a task of its own: whoever
+asked may go away (a client that disconnects), and the call still ends, and gives its connection back as it was. None
+is ever cancelled on the server: there, a cancel during the wait for a synchronous standby reports a commit that the
+standby does not have. What does not answer in time loses its connection instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import asyncpg
+
+from treadle.errors import Unavailable
+from treadle.store.postgres.address import shown
+from treadle.store.postgres.faults import CONNECTION_FAULTS, NeighbourWon, is_lost, loss, no_connection, refusal
+from treadle.store.postgres.lane import Lane
+from treadle.store.postgres.statement import Statement
+
+LANE_CONNECTIONS = 6
+"""A process has few kinds of batches, each one at a time; the rest is for reads. A server's default is 100."""
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 8.0
+"""The server gives up on a statement after this, and says so: it is then surely not done."""
+ANSWER_SECONDS = 10.0
+"""And after this the server, or the way to it, is gone."""
+LEASE_ANSWER_SECONDS = 3.0
+"""A beat waits less: a lease of 15 s leaves time for four on fresh connections."""
+LOCK_SECONDS = 2.0
+"""More than deadlock_timeout (1 s), so that a deadlock is seen as one and repeated."""
+_REPEAT_PAUSES_SECONDS = (0.0, 0.02, 0.1)
+"""Before a statement is sent again that was rolled back for a neighbour's sake."""
+
+SESSION = {
+    "statement_timeout": f"{STATEMENT_SECONDS:.0f}s",
+    "lock_timeout": f"{LOCK_SECONDS:.0f}s",
+    "idle_in_transaction_session_timeout": "10s",
+    # A plan made once for an almost empty table would be kept when the table is full.
+    "plan_cache_mode": "force_custom_plan",
+    # Every statement here goes by an index, and most want its order. Where the planner takes a line of a million for a
+    # handful, because it was one when statistics were taken, it would rather read all of it and sort.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "random_page_cost": "1.1",
+    # Statements of a millisecond: compiling one, or starting processes for it, takes many.
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    # The locks below rely on each statement seeing what was committed before it.
+    "default_transaction_isolation": "read committed",
+}
+"""What every session is told. A PgBouncer passes on no startup parameters: there every transaction says it."""
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED;" + "".join(
+    f"SET LOCAL {name} = '{value}';" for name, value in SESSION.items() if not name.startswith("default_")
+)
+
+Values = Mapping[str, object]
+Rows = list[asyncpg.Record]
+
+
+class Connections:
+    """All of one process's connections to a database."""
+
+    def __init__(self, address: str, *, pgbouncer: bool) -> None:
+        self._address = address
+        self._pgbouncer = pgbouncer
+        self._lane = Lane(self.connect, LANE_CONNECTIONS)
+        self._lease_lane = Lane(self.connect, 1)
+        self._running: set[asyncio.Task[Rows]] = set()
+        self._is_open = False
+
+    def opened(self) -> None:
+        """Let calls through from now on."""
+        self._is_open = True
+
+    async def reserve(self) -> None:
+        """Have the lease's connection before everybody else's are all taken."""
+        await self._lease_lane.warm()
+
+    async def aclose(self) -> None:
+        """Finish what was begun, then close every connection. Once more is nothing more."""
+        self._is_open = False
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._lane.aclose()
+        await self._lease_lane.aclose()
+
+    async def write(self, statement: Statement, values: Values) -> Rows:
+        """Run ``statement`` in a transaction. Raises what ``store/protocol`` says (S6)."""
+        return await self._call(self._lane, statement, values, may_write=True)
+
+    async def write_lease(self, statement: Statement, values: Values) -> Rows:
+        """The same, on a connection that nothing else may use: the busiest process keeps its lease."""
+        return await self._call(self._lease_lane, statement, values, may_write=True)
+
+    async def read(self, statement: Statement, values: Values) -> Rows:
+        """Run ``statement``, which changes nothing. Raises ``Unavailable``."""
+        return await self._call(self._lane, statement, values, may_write=False)
+
+    async def connect(self) -> asyncpg.Connection:
+        """A new connection of the caller's own. Raises ``Unavailable``, ``StoreRefused``."""
+        connection: asyncpg.Connection | None = None
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await asyncpg.connect(
+                    self._address,
+                    server_settings=None if self._pgbouncer else {"application_name": "treadle", **SESSION},
+                    statement_cache_size=0 if self._pgbouncer else 100,
+                )
+                # Bytes in, bytes out: nothing is parsed here, and no text of megabytes is there twice.
+                await connection.set_type_codec(
+                    "json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary"
+                )
+        except (*CONNECTION_FAULTS, ValueError, OverflowError) as error:  # the last for a port beyond all ports
+            if connection is not None:
+                connection.terminate()
+            raise no_connection(error, shown(self._address)) from error
+        return connection
+
+    async def _call(self, lane: Lane, statement: Statement, values: Values, *, may_write: bool) -> Rows:
+        if not self._is_open:
+            raise Unavailable("the store is closed, or not open yet")
+        task = asyncio.create_task(self._run(lane, statement, values, may_write=may_write))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _run(self, lane: Lane, statement: Statement, values: Values, *, may_write: bool) -> Rows:
+        for pause_seconds in (*_REPEAT_PAUSES_SECONDS, None):
+            async with lane.borrow() as connection:
+                try:
+                    return await self._send(lane, connection, statement, values, may_write=may_write)
+                except NeighbourWon as error:
+                    if pause_seconds is None:
+                        raise Unavailable(str(error)) from error
+            await asyncio.sleep(pause_seconds)
+        raise AssertionError("the last round returns or raises")
+
+    async def _send(
+        self, lane: Lane, connection: asyncpg.Connection, statement: Statement, values: Values, *, may_write: bool
+    ) -> Rows:
+        arguments = statement.arguments(values)
+        may_be_done = may_write and not self._pgbouncer
+        seconds = LEASE_ANSWER_SECONDS if lane is self._lease_lane else ANSWER_SECONDS
+        deadline = asyncio.get_running_loop().call_later(seconds, _give_up, lane, connection)
+        try:
+            if not self._pgbouncer:
+                return await connection.fetch(statement.text, *arguments)
+            await connection.execute(_BEGIN)
+            rows = await connection.fetch(statement.text, *arguments)
+            may_be_done = may_write
+            await connection.execute("COMMIT")
+            return rows
+        except Exception as error:
+            if not is_lost(connection, error):
+                if connection.is_in_transaction():
+                    await connection.execute("ROLLBACK")
+                raise refusal(error) from error
+            connection.terminate()
+            raise loss(may_be_done=may_be_done) from error
+        finally:
+            deadline.cancel()
+
+
+def _give_up(lane: Lane, connection: asyncpg.Connection) -> None:
+    """Nothing was heard in time: whoever waits gets an error. Other connections may lead to the same dead end."""
+    connection.terminate()
+    lane.forget()
