@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,16 +93,15 @@ asyncio.run(main())
 """
 
 
-def test_a_script_without_the_code_submits_what_a_worker_told_of(stack: Stack, tmp_path: Path) -> None:
+def test_a_script_without_the_code_submits_what_a_worker_told_of(stack: Stack) -> None:
     stack.start("api")
     stack.start("worker", settings=WITH_CODE)
     eventually_blocking(lambda: post(stack, GOOD).status_code == 201, within_seconds=60)
 
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCES, "TREADLE_DATA_DIR": str(stack.database.parent)}  # noqa: TID251
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
-        cwd=tmp_path,
-        env={**environment, "TREADLE_OUTPUT_DIR": str(stack.output)},
+        cwd=stack.folder,
+        env=stack.environment(),
         capture_output=True,
         text=True,
         timeout=60,
