@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -268,6 +270,20 @@ def test_a_schema_that_refers_to_itself_without_end_ends() -> None:
 def test_a_schema_that_cannot_be_used_says_so_and_fetches_nothing(schema: object) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         JsonSchemaModel(json.dumps(schema))
+
+
+def test_a_schema_of_another_place_is_refused_even_where_it_could_be_had(tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text("{}")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        places = [f"http://127.0.0.1:{listener.getsockname()[1]}/schema.json", (tmp_path / "schema.json").as_uri()]
+
+        for place in places:
+            with pytest.raises(ValueError, match="disabled"):
+                JsonSchemaModel(json.dumps({"$ref": place}))
+
+        with pytest.raises(BlockingIOError):  # nobody came
+            listener.accept()
 
 
 @pytest.mark.parametrize(
