@@ -13,7 +13,7 @@ from tests.servers import running
 from tests.servers.postgres import Postgres
 from tests.waiting import eventually
 from treadle.errors import StoreRefused, Unavailable
-from treadle.store.migrate import read_migrations
+from treadle.store.migrate import Migration, read_migrations
 from treadle.store.postgres import schema
 
 NEWEST = len(read_migrations("treadle.store.postgres.migrations"))
@@ -151,7 +151,7 @@ async def test_a_lock_that_is_never_let_go_ends_the_wait(
 async def test_a_migration_that_fails_leaves_nothing_behind(
     new_store: NewStore, beside: Beside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    broken = [*read_migrations("treadle.store.postgres.migrations"), schema.Migration(2, "0002_no.sql", "SELECT 1 / 0")]
+    broken = [*read_migrations("treadle.store.postgres.migrations"), Migration(2, "0002_no.sql", "SELECT 1 / 0")]
     monkeypatch.setattr(schema, "read_migrations", lambda _: broken)
 
     with pytest.raises(Exception, match="refused"):
