@@ -12,7 +12,7 @@ from treadle.job import AttemptError, NewJob
 from treadle.queue import DEFAULT_QUEUE, Priority
 from treadle.retry import Backoff
 from treadle.states import Verb
-from treadle.store.protocol import IdempotencyKey, Move, Submission, WorkerRecord
+from treadle.store.protocol import IdempotencyKey, Move, PublishedType, Submission, WorkerRecord
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 """The moment at which tests take place unless they say otherwise; no clock is read."""
@@ -61,6 +61,22 @@ def a_worker(**overrides: Any) -> WorkerRecord:
         ended_at=None,
     )
     return replace(worker, **overrides)
+
+
+def a_type(**overrides: Any) -> PublishedType:
+    """A type that some process published."""
+    published = PublishedType(
+        name="THUMBNAIL",
+        queue="images",
+        max_attempts=5,
+        max_crashes=2,
+        timeout_seconds=30.0,
+        backoff=Backoff(1.0, 300.0),
+        own_backoff=Backoff(2.0, 600.0),
+        schema='{"type":"object"}',
+        published_at=NOW,
+    )
+    return replace(published, **overrides)
 
 
 def an_attempt_error(**overrides: Any) -> AttemptError:

@@ -23,7 +23,7 @@ from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
 from treadle.errors import RegistrationError, SettingsError, StoreRefused, Unavailable
 from treadle.jobtype import Registry
-from treadle.service.catalogue import publish
+from treadle.service.publish import publish
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings

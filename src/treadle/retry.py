@@ -36,6 +36,11 @@ class Backoff:
         full = min(self.cap_seconds, self.base_seconds * 2.0 ** min(max(spent, 1) - 1, 60))
         return full * chance.uniform(0.5, 1.0)
 
+    def scaled(self, scale: float) -> Backoff:
+        """Both waits, ``scale`` times as long."""
+        cap_seconds = min(self.cap_seconds * scale, MAX_PAUSE_SECONDS)
+        return Backoff(min(self.base_seconds * scale, cap_seconds), cap_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
@@ -62,8 +67,7 @@ class Retry:
 
     def backoff(self, *, scale: float = 1.0) -> Backoff:
         """The waiting part of the policy, scaled."""
-        cap_seconds = min(self.cap_seconds * scale, MAX_PAUSE_SECONDS)
-        return Backoff(min(self.base_seconds * scale, cap_seconds), cap_seconds)
+        return Backoff(self.base_seconds, self.cap_seconds).scaled(scale)
 
 
 def after_failure(failures: int, max_attempts: int, *, retryable: bool) -> Verb:

@@ -14,6 +14,10 @@ import msgspec
 from treadle.errors import InvalidInput, Problem, RegistrationError
 
 MAX_REPORTED_PROBLEMS = 20
+REQUIRED = "this member is required"
+ONE_OF = "not one of the allowed values"
+UNKNOWN_MEMBER = "no such member"
+UNKNOWN_HERE = "there is a member that is not known here"
 
 
 class PayloadModel(Protocol):
@@ -44,7 +48,7 @@ def model_for(annotation: Any) -> PayloadModel:
         )
     try:
         model = kind(annotation)
-        model.json_schema()  # now, at a desk, and not when somebody asks for the OpenAPI document
+        msgspec.json.encode(model.json_schema())  # now, at a desk, and not when it is published
     except Exception as error:
         why = " ".join(str(error).split())
         raise RegistrationError(
@@ -126,7 +130,7 @@ def _all_problems(payload: bytes, model: Any) -> list[Problem]:
     config = model.__struct_config__ if issubclass(model, msgspec.Struct) else None
     if config is not None and config.forbid_unknown_fields:
         known = {name for name, _, _ in members} | {config.tag_field}
-        problems += [Problem(pointer(name), "unknown_field", UNKNOWN_FIELD) for name in given if name not in known]
+        problems += [Problem(pointer(name), "unknown_field", UNKNOWN_MEMBER) for name in given if name not in known]
     if config is not None and config.tag_field in given and msgspec.json.decode(given[config.tag_field]) != config.tag:
         problems.append(Problem(pointer(config.tag_field), "one_of", ONE_OF))
     for name, _, annotation in members:
@@ -149,16 +153,13 @@ def _members(model: Any) -> list[tuple[str, bool, Any]]:
     return [(field.encode_name, field.required, field.type) for field in msgspec.structs.fields(model)]
 
 
-REQUIRED = "this member is required"
-UNKNOWN_FIELD = "no such member"
-ONE_OF = "not one of the allowed values"
 # The path holds the model's own names alone, so never a backtick; a client's member name before it may.
 _PATH = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _PATH_PART = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>[0-9]+)\]|\[\.\.\.\]")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _CODES: tuple[tuple[str, str, str | None], ...] = (
     # how msgspec's sentence starts, our code, our words where msgspec's would repeat the value
-    ("Object contains unknown field", "unknown_field", "there is a member that is not known here"),
+    ("Object contains unknown field", "unknown_field", UNKNOWN_HERE),
     ("Invalid enum value", "one_of", ONE_OF),
     ("Invalid value", "one_of", ONE_OF),
     ("Expected `str` of", "length", None),

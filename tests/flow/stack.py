@@ -71,13 +71,11 @@ class Stack:
         self, command: str, *, settings: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
     ) -> subprocess.Popen[bytes]:
         """Start ``treadle COMMAND``; its log goes to a file of the folder."""
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}  # noqa: TID251  (a clean one)
-        environment |= {**self.settings, **(settings or {})}
         with (self.folder / f"{len(self.processes)}-{command}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "treadle", command],
                 cwd=self.folder,
-                env=environment,
+                env=self.environment(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -89,6 +87,11 @@ class Stack:
         if command == "mailbox":
             eventually_blocking(lambda: self._mailbox_answers(process), within_seconds=60)
         return process
+
+    def environment(self, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What a process of this stack is told; a setting without a value is one that is not there."""
+        told = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}  # noqa: TID251  (a clean one)
+        return told | {name: value for name, value in {**self.settings, **(settings or {})}.items() if value}
 
     def new_client(self) -> httpx.Client:
         """A client of its own connections."""

@@ -1,48 +1,113 @@
-"""An API without the user's code, and a worker with it: the API learns the types from the store."""
+"""An API without the user's code and a worker with it: they share a database and nothing else."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
+import pytest
+
 from tests.flow.conftest import NewStack
-from tests.flow.stack import Stack
+from tests.flow.stack import APPS, SOURCE, Stack
 from tests.waiting import eventually_blocking
 
+GOOD = {"url": "a.png", "width": 3}
+BAD = {"width": 0, "tags": ["x", 5], "colour": 1}
 
-def test_an_api_without_the_users_code_takes_checks_and_lists_its_types(new_stack: NewStack) -> None:
-    stack = new_stack()
-    del stack.settings["TREADLE_APP"]
+
+@pytest.fixture
+def stack(new_stack: NewStack) -> Stack:
+    """Its API has the built-in types alone."""
+    return new_stack({"TREADLE_APP": "", "PYTHONPATH": SOURCE})
+
+
+WITH_CODE = {"TREADLE_APP": "thumbs:app", "PYTHONPATH": os.pathsep.join((SOURCE, str(APPS)))}
+
+
+def post(stack: Stack, payload: object, **members: Any) -> Any:
+    return stack.client.post("/jobs", json={"type": "THUMBNAIL", "payload": payload, **members})
+
+
+def told(answer: Any) -> list[dict[str, str]]:
+    assert answer.status_code == 400, answer.text
+    return sorted(answer.json()["errors"], key=lambda error: str(error["pointer"]))
+
+
+def test_an_api_without_the_code_takes_what_a_worker_told_of(stack: Stack) -> None:
     stack.start("api")
-    unknown = stack.client.post("/jobs", json={"type": "LEDGER", "payload": {}})
-    assert (unknown.status_code, unknown.json()["errors"][0]["code"]) == (400, "unknown_type")
+    assert [error["code"] for error in told(post(stack, GOOD))] == ["unknown_type"]
 
-    worker = stack.start("worker", settings={"TREADLE_APP": "ledger:app"})
-    eventually_blocking(lambda: "LEDGER" in listed(stack), within_seconds=30)
-    done = stack.finish(stack.submit("LEDGER", {"seconds": 0.01}))
-    wrong = stack.client.post("/jobs", json={"type": "LEDGER", "payload": {"seconds": "long", "killOnAttempt": 1.5}})
+    worker = stack.start("worker", settings=WITH_CODE)
+    eventually_blocking(lambda: post(stack, GOOD).status_code == 201, within_seconds=60)
 
-    assert (done["status"], done["result"]) == ("completed", {"attempt": 1})
-    assert wrong.status_code == 400
-    assert {(e["pointer"], e["code"]) for e in wrong.json()["errors"]} == {
-        ("/payload/seconds", "type"),
-        ("/payload/killOnAttempt", "type"),
-    }
-    assert listed(stack)["LEDGER"]["source"] == "published"
-    assert listed(stack)["CSV_EXPORT"]["source"] == "code"
-    assert listed(stack)["LEDGER"]["schema"]["$defs"]["Work"]["properties"].keys() == {"seconds", "killOnAttempt"}
+    answer = post(stack, GOOD)
+    assert answer.status_code == 201, answer.text
+    job = stack.finish(answer.json()["jobId"])
+    assert (job["status"], job["result"]) == ("completed", "a.png at 3")
+    assert (job["queue"], job["maxAttempts"], job["timeoutSeconds"]) == ("images", 4, 30.0)
+    without_code = told(post(stack, BAD))
+    types = {known["name"]: known for known in stack.client.get("/types").json()["types"]}
+    assert types["THUMBNAIL"]["origin"] == "published"
+    assert types["THUMBNAIL"]["schema"]["$defs"]["Thumbnail"]["required"] == ["url"]
+    assert types["CSV_EXPORT"]["origin"] == "process"
 
-    # Its worker goes away; the type is still one, and its jobs wait for the next.
+    # The worker goes away: what it knew is still taken, and waits.
     stack.stop(worker)
-    waiting = stack.submit("LEDGER", {})
-    stack.start("worker", settings={})  # knows the built-in types alone
-    other = stack.finish(stack.submit("CSV_EXPORT", {"data": [{"a": 1}]}))
-    assert other["status"] == "completed"
-    assert stack.job(waiting)["status"] == "queued"
-    stack.start("worker", settings={"TREADLE_APP": "ledger:app"})
-    assert stack.finish(waiting)["status"] == "completed"
+    waiting = post(stack, GOOD)
+    assert waiting.status_code == 201, waiting.text
+    assert stack.job(waiting.json()["jobId"])["status"] == "queued"
+    stack.start("worker")  # without the code: not for it
+    other = stack.submit("CSV_EXPORT", {"data": [{"a": 1}]})
+    assert stack.finish(other)["status"] == "completed"
+    assert stack.job(waiting.json()["jobId"])["status"] == "queued"
+    stack.start("worker", settings=WITH_CODE)
+    assert stack.finish(waiting.json()["jobId"])["status"] == "completed"
+
+    # An API with the code says the very same of the very same payload.
+    stack.stop(stack.processes[0])
+    stack.start("api", settings=WITH_CODE)
+    assert told(post(stack, BAD)) == without_code
+    assert [error["pointer"] for error in without_code] == [
+        "/payload/colour",
+        "/payload/tags/1",
+        "/payload/url",
+        "/payload/width",
+    ]
 
 
-def listed(stack: Stack) -> dict[str, dict[str, Any]]:
-    answer = stack.client.get("/types")
-    assert answer.status_code == 200, answer.text
-    return {one["name"]: one for one in answer.json()["types"]}
+SCRIPT = """
+import asyncio
+from treadle import Treadle
+
+async def main():
+    async with Treadle() as app:
+        print(await app.submit("THUMBNAIL", {"url": "b.png"}))
+        try:
+            await app.submit("THUMBNAIL", {"width": 0})
+        except Exception as error:
+            print(error)
+
+asyncio.run(main())
+"""
+
+
+def test_a_script_without_the_code_submits_what_a_worker_told_of(stack: Stack) -> None:
+    stack.start("api")
+    stack.start("worker", settings=WITH_CODE)
+    eventually_blocking(lambda: post(stack, GOOD).status_code == 201, within_seconds=60)
+
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=stack.folder,
+        env=stack.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    job_id, problems = done.stdout.splitlines()
+    assert stack.finish(job_id)["result"] == "b.png at 100"
+    assert problems == "/payload/url: this member is required; /payload/width: Expected int >= 1"

@@ -38,7 +38,7 @@ async def parcel(payload: Parcel) -> None:
     """Never run here."""
 
 
-def of(jobtype: JobType) -> PublishedType:
+def of(jobtype: JobType, published_at: datetime) -> PublishedType:
     """What a process that knows the type has published."""
     return PublishedType(
         name=jobtype.name,
@@ -47,7 +47,9 @@ def of(jobtype: JobType) -> PublishedType:
         max_crashes=jobtype.retry.crashes,
         timeout_seconds=jobtype.timeout_seconds,
         backoff=jobtype.retry.backoff(),
-        schema=msgspec.json.encode(jobtype.model.json_schema()),
+        own_backoff=jobtype.retry.backoff(),
+        schema=msgspec.json.encode(jobtype.model.json_schema()).decode(),
+        published_at=published_at,
     )
 
 
@@ -61,7 +63,8 @@ def address() -> Iterator[str]:
 async def store(address: str) -> AsyncIterator[PostgresStore]:
     store = PostgresStore(address)
     await store.open(migrate=True)
-    await store.publish_types([of(jobtype) for jobtype in app], await present(store))
+    now = await present(store)
+    await store.publish_types([of(jobtype, now) for jobtype in app], now)
     await store.declare_queues(["default", "parcels"])
     yield store
     await store.aclose()

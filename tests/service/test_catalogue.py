@@ -1,148 +1,251 @@
-"""Job types of other processes: accepted by name, policy and schema, and looked for without hammering the store."""
+"""Types whose code is elsewhere: taken by what was published of them, read seldom, and at once where it matters."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+import asyncio
+import json
+import logging
 from typing import Any
 
-import msgspec
 import pytest
 
+from tests.builders import a_type, a_worker
 from tests.service.conftest import Office
 from treadle.errors import InvalidInput, Unavailable
-from treadle.ids import JobId
 from treadle.job import JobRequest
 from treadle.jobtype import Registry
-from treadle.retry import Retry
-from treadle.service.catalogue import publish
+from treadle.retry import Backoff, Retry
+from treadle.service.catalogue import FRESH_SECONDS, UNKNOWN_SECONDS
+from treadle.service.publish import publish
 from treadle.service.runtime import Runtime
-from treadle.service.submit import Submitter
-from treadle.testing import FaultyStore, open_test_runtime
+from treadle.store.protocol import ClaimRequest, PublishedType
+from treadle.testing import ManualClock, open_test_runtime
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"width": {"type": "integer", "minimum": 1}, "url": {"type": "string"}},
+    "required": ["url"],
+    "additionalProperties": False,
+}
+THUMBNAIL = a_type(schema=json.dumps(SCHEMA))
+GOOD = JobRequest(type="THUMBNAIL", payload=b'{"url":"x"}')
 
 
-class Parcel(msgspec.Struct, forbid_unknown_fields=True):
-    weight: int
+async def tell(office: Office, *types: PublishedType) -> None:
+    """As another process would."""
+    now = office.runtime.clock.now()
+    published = [a_type(**{n: getattr(t, n) for n in t.__struct_fields__} | {"published_at": now}) for t in types]
+    await office.real_store.publish_types(published, now)
 
 
-@pytest.fixture
-async def elsewhere(office: Office) -> AsyncIterator[Runtime]:
-    """Another process on the office's database, which knows a type that the office does not."""
-    registry = Registry()
-
-    @registry.job("PARCEL", retry=Retry(attempts=7, crashes=4, base_seconds=4, cap_seconds=8), timeout=9, queue="post")
-    async def parcel(payload: Parcel) -> None: ...
-
-    async with open_test_runtime(
-        registry, {"TREADLE_RETRY_BASE_SECONDS": "1"}, folder=office.folder, has_worker=False
-    ) as runtime:
-        yield runtime
+async def refused(office: Office, *requests: JobRequest) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidInput) as error:
+        await office.submitter.submit(requests)
+    return [(problem.pointer, problem.code) for problem in error.value.problems]
 
 
-async def refusal(office: Office, **members: Any) -> set[tuple[str, str]]:
-    with pytest.raises(InvalidInput) as refused:
-        await office.submit(**members)
-    return {(problem.pointer, problem.code) for problem in refused.value.problems}
-
-
-async def claimed(office: Office, job_id: JobId) -> Any:
-    from tests.builders import a_worker
-    from treadle.store.protocol import ClaimRequest
-
+async def claimed(office: Office, job_id: str) -> Any:
     worker = a_worker()
     await office.real_store.register_worker(worker)
-    request = ClaimRequest(worker_id=worker.id, limit=1, types=["PARCEL"], ids=[job_id])
-    [job] = await office.real_store.claim(request, office.runtime.clock.now())
+    wanted = ClaimRequest(worker_id=worker.id, limit=1, types=["THUMBNAIL", "POINT"])
+    [job] = await office.real_store.claim(wanted, office.runtime.clock.now())
+    assert job.id == job_id
     return job
 
 
-async def test_a_type_of_another_process_is_accepted_with_its_policy(office: Office, elsewhere: Runtime) -> None:
-    job_id = await office.submit("PARCEL", payload=b'{"weight":1}')
-
-    job = await office.job(job_id)
-    assert (job.queue, job.max_attempts, job.timeout_seconds) == ("post", 7, 9.0)
-    seen = await claimed(office, job_id)
-    assert (seen.max_crashes, seen.backoff.base_seconds, seen.backoff.cap_seconds) == (4, 2.0, 4.0)
+@pytest.fixture
+def clock(office: Office) -> ManualClock:
+    office.runtime.clock = clock = ManualClock(office.runtime.clock.now())
+    return clock
 
 
-async def test_its_payload_is_checked_as_its_own_process_would(office: Office, elsewhere: Runtime) -> None:
-    own = Submitter(elsewhere)
-    with pytest.raises(InvalidInput) as there:
-        await own.submit([JobRequest(type="PARCEL", payload=b'{"weight":"x","y":1}')])
-    await own.aclose()
-
-    here = await refusal(office, type_name="PARCEL", payload=b'{"weight":"x","y":1}')
-
-    assert here == {(problem.pointer, problem.code) for problem in there.value.problems}
-    assert here == {("/payload/weight", "type"), ("/payload/y", "unknown_field")}
+# ------------------------------------------------------------------------------- taken
 
 
-async def test_its_queue_may_be_named(office: Office, elsewhere: Runtime) -> None:
-    await office.submit("PARCEL", payload=b'{"weight":1}', queue="post")
-    await office.submit("ANY", queue="post")
+async def test_a_published_types_policy_is_resolved_into_the_row_by_this_processs_own_scale(office: Office) -> None:
+    office.set(retry_base_seconds=1.0)
+    await tell(office, THUMBNAIL)
+
+    submitted = await office.submitter.submit([GOOD])
+
+    job = await claimed(office, submitted.ids[0])
+    assert (job.queue, job.max_attempts, job.max_crashes, job.timeout_seconds) == ("images", 5, 2, 30.0)
+    assert job.backoff == Backoff(1.0, 300.0)
 
 
-async def test_a_name_nobody_knows_is_refused_and_asks_the_store_once_a_second_at_most(office: Office) -> None:
-    before = office.store.calls["types"]
-    for _ in range(50):
-        assert await refusal(office, type_name="NOBODYS") == {("/type", "unknown_type")}
+async def test_a_payload_is_checked_by_the_published_schema_all_problems_at_once(office: Office) -> None:
+    await tell(office, THUMBNAIL)
 
-    assert office.store.calls["types"] - before <= 2
+    told = await refused(office, JobRequest(type="THUMBNAIL", payload=b'{"width":0,"x":1}', queue="nowhere"))
 
-
-async def test_own_types_never_ask_the_store(office: Office) -> None:
-    before = office.store.calls["types"]
-    for _ in range(10):
-        await office.submit("ANY")
-
-    assert office.store.calls["types"] == before
+    assert told == [
+        ("/payload/url", "required"),
+        ("/payload/width", "range"),
+        ("/payload/x", "unknown_field"),
+        ("/queue", "unknown_queue"),
+    ]
 
 
-async def test_an_unknown_name_while_the_store_is_away_is_not_called_unknown(office: Office) -> None:
-    office.store.refuse("types")
+async def test_a_large_payload_is_checked_beside_the_loop_alike(office: Office) -> None:
+    await tell(office, THUMBNAIL)
+    pad = b" " * 200_000
+
+    assert await refused(office, JobRequest(type="THUMBNAIL", payload=b'{"width":0' + pad + b"}")) == [
+        ("/payload/url", "required"),
+        ("/payload/width", "range"),
+    ]
+    assert await office.submit("THUMBNAIL", payload=b'{"url":"x"' + pad + b"}")
+
+
+async def test_lenient_validation_takes_the_policy_and_checks_nothing(office: Office) -> None:
+    office.set(payload_validation="lenient")
+    await tell(office, THUMBNAIL)
+
+    job = await office.job(await office.submit("THUMBNAIL", payload=b'{"width":0}'))
+
+    assert (job.queue, job.max_attempts) == ("images", 5)
+
+
+async def test_a_published_types_queue_is_known(office: Office) -> None:
+    await tell(office, THUMBNAIL)
+
+    assert (await office.job(await office.submit("ANY", queue="images"))).queue == "images"
+    assert await refused(office, JobRequest(type="ANY", payload=b"{}", queue="imagines")) == [
+        ("/queue", "unknown_queue")
+    ]
+
+
+async def test_this_processs_own_code_goes_before_what_others_say(office: Office) -> None:
+    await tell(office, a_type(name="POINT", queue="elsewhere", schema="{}"), THUMBNAIL)
+    await office.submitter.submit([GOOD])  # so that it is read
+
+    assert (await office.job(await office.submit("POINT", payload=b'{"x":1}'))).queue == "maps"
+    assert await refused(office, JobRequest(type="POINT", payload=b"{}")) == [("/payload/x", "required")]
+
+
+@pytest.mark.parametrize("schema", ['{"$ref":"http://127.0.0.1:9/x"}', '{"type":"nonsense"}', "[]"])
+async def test_a_schema_that_cannot_be_used_is_said_once_and_any_object_taken(
+    office: Office, schema: str, caplog: pytest.LogCaptureFixture, clock: ManualClock
+) -> None:
+    await tell(office, a_type(schema=schema))
+
+    with caplog.at_level(logging.WARNING, "treadle.service"):
+        for _ in range(3):
+            await office.submit("THUMBNAIL", payload=b'{"width":0}')
+            clock.advance(FRESH_SECONDS)
+
+    assert [record.__dict__["type"] for record in caplog.records] == ["THUMBNAIL"]
+
+
+# -------------------------------------------------------------------------------- read seldom
+
+
+async def test_a_type_is_known_as_soon_as_it_is_asked_for(office: Office, clock: ManualClock) -> None:
+    assert await refused(office, GOOD) == [("/type", "unknown_type")]
+    await tell(office, THUMBNAIL)
+    clock.advance(UNKNOWN_SECONDS)
+
+    assert (await office.submitter.submit([GOOD])).ids
+
+
+async def test_any_number_of_unknown_types_costs_one_read_in_a_quarter_of_a_second(
+    office: Office, clock: ManualClock
+) -> None:
+    unknown = [JobRequest(type=f"NOBODY{n}", payload=b"{}") for n in range(100)]
+    gate = office.store.hold("types", times=1)
+    asking = [asyncio.create_task(refused(office, request)) for request in unknown]
+    await gate.reached.wait()
+    gate.open()
+    await asyncio.gather(*asking)
+    for request in unknown:
+        await refused(office, request)
+    assert office.store.calls["types"] == 1
+
+    clock.advance(UNKNOWN_SECONDS)
+    await refused(office, *unknown)
+    assert office.store.calls["types"] == 2
+
+
+async def test_a_known_type_is_read_again_only_after_a_while_and_its_change_is_seen_then(
+    office: Office, clock: ManualClock
+) -> None:
+    await tell(office, THUMBNAIL)
+    await office.submitter.submit([GOOD])
+    clock.advance(FRESH_SECONDS - 0.001)
+    await tell(office, a_type(queue="other", schema=json.dumps({"required": ["more"]})))
+
+    submitted = await office.submitter.submit([GOOD])
+    assert (await office.job(submitted.ids[0])).queue == "images"
+    assert office.store.calls["types"] == 1
+
+    clock.advance(0.001)
+    assert await refused(office, GOOD) == [("/payload/more", "required")]
+    assert office.store.calls["types"] == 2
+
+
+async def test_this_processs_own_types_cost_no_read_at_all(office: Office) -> None:
+    await office.submit()
+    await office.submit(queue="maps")
+
+    assert office.store.calls["types"] == 0
+
+
+async def test_whether_a_type_is_known_is_not_guessed_while_the_store_is_away(office: Office) -> None:
+    office.store.refuse("types", times=1)
 
     with pytest.raises(Unavailable):
-        await office.submit("PARCEL", payload=b"{}")
+        await office.submitter.submit([GOOD])
+
+    assert await refused(office, GOOD) == [("/type", "unknown_type")]
 
 
-async def test_a_change_of_policy_is_seen_after_a_while(office: Office, elsewhere: Runtime) -> None:
-    await office.submit("PARCEL", payload=b'{"weight":1}')
-    [parcel] = [t for t in await office.real_store.types() if t.name == "PARCEL"]
-    changed = msgspec.structs.replace(parcel, max_attempts=2)
-    await office.real_store.publish_types([changed], office.runtime.clock.now())
-    await office.submitter.catalogue.read()
+async def test_who_leaves_does_not_end_the_read_of_the_others(office: Office) -> None:
+    await tell(office, THUMBNAIL)
+    gate = office.store.hold("types", times=1)
+    leaving = asyncio.create_task(office.submitter.submit([GOOD]))
+    staying = asyncio.create_task(office.submitter.submit([GOOD]))
+    await gate.reached.wait()
 
-    job = await office.job(await office.submit("PARCEL", payload=b'{"weight":1}'))
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    gate.open()
 
-    assert job.max_attempts == 2
-
-
-async def test_a_schema_that_cannot_be_checked_here_lets_its_jobs_in(office: Office, elsewhere: Runtime) -> None:
-    [parcel] = [t for t in await office.real_store.types() if t.name == "PARCEL"]
-    odd = msgspec.structs.replace(parcel, schema=b'{"$ref":"http://127.0.0.1:9/x"}')
-    await office.real_store.publish_types([odd], office.runtime.clock.now())
-
-    assert await office.submit("PARCEL", payload=b'{"anything":1}')
+    assert (await staying).ids
+    assert office.store.calls["types"] == 1
 
 
-async def test_lenient_takes_any_payload_of_any_type_and_still_knows_the_policy(
-    office: Office, elsewhere: Runtime
-) -> None:
-    await office.submitter.catalogue.read()
-    office.set(payload_validation="lenient")
-
-    job = await office.job(await office.submit("PARCEL", payload=b'{"x":1}'))
-    assert job.queue == "post"
-    assert await office.submit("NOBODYS")
+# ------------------------------------------------------------------------------ published
 
 
-async def test_every_process_publishes_what_its_code_knows(office: Office, elsewhere: Runtime) -> None:
-    assert {published.name for published in await office.real_store.types()} == {"ANY", "POINT", "PARCEL"}
+async def types_by_name(runtime: Runtime) -> dict[str, PublishedType]:
+    return {told.name: told for told in await runtime.store.types()}
 
 
-async def test_a_process_without_types_writes_nothing(tmp_path: Path) -> None:
-    async with open_test_runtime(Registry(), folder=tmp_path, has_worker=False) as runtime:
-        runtime.store = store = FaultyStore(runtime.store)
-        await publish(runtime)
+async def test_a_process_publishes_its_types_when_it_starts(office: Office) -> None:
+    told = await types_by_name(office.runtime)
 
-    assert store.calls["publish_types"] == 0
+    assert told.keys() == {"ANY", "POINT"}
+    point = told["POINT"]
+    scaled = Backoff(4.0, 100.0).scaled(office.runtime.backoff_scale)
+    assert (point.queue, point.max_attempts, point.max_crashes, point.timeout_seconds) == ("maps", 5, 2, 7.0)
+    assert (point.own_backoff, point.backoff) == (Backoff(4.0, 100.0), scaled)
+    assert json.loads(point.schema) == office.runtime.registry.get("POINT").model.json_schema()  # type: ignore[union-attr]
+
+
+async def test_a_later_process_wins_and_the_older_ones_refresh_does_not_undo_it(office: Office) -> None:
+    newer = Registry()
+
+    @newer.job("POINT", retry=Retry(attempts=9))
+    def point(payload: dict[str, Any]) -> None: ...
+
+    async with open_test_runtime(newer, folder=office.folder, has_worker=False) as other:
+        await publish(office.runtime)
+
+        assert (await types_by_name(other))["POINT"].max_attempts == 9
+
+
+async def test_a_process_without_types_publishes_nothing(office: Office) -> None:
+    before = await office.real_store.types()
+
+    async with open_test_runtime(Registry(), folder=office.folder, has_worker=False) as other:
+        assert await other.store.types() == before

@@ -145,7 +145,6 @@ async def test_a_queue_is_known_by_a_type_or_a_setting(office: Office, queue: st
 
 async def test_a_types_policy_is_resolved_into_the_row(office: Office) -> None:
     office.set(retry_base_seconds=1.0)  # half of what leaves a type's backoff as it is
-    office.submitter = Submitter(office.runtime)
     job_id = await office.submit("POINT", payload=b'{"x":1}')
 
     worker = a_worker()

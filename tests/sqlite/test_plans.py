@@ -64,7 +64,6 @@ FREE = {
     "get_clock",
     "ping",
     "queues",
-    "queue_names",
     "workers",
     "publish_type",
     "types",

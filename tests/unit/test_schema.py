@@ -398,6 +398,10 @@ class HoldsOpaque(msgspec.Struct):
     part: Opaque
 
 
+class Unsayable(msgspec.Struct):
+    part: Annotated[int, msgspec.Meta(description="\ud800")]
+
+
 class Ambiguous(msgspec.Struct):
     part: list[int] | set[int]
 
@@ -419,6 +423,7 @@ def test_what_is_no_model_is_refused_with_what_would_be_one(annotation: Any) -> 
         (UnfinishedPydantic, "Missing"),
         (HoldsOpaque, "Opaque"),
         (Ambiguous, "more than one array-like"),
+        (Unsayable, "surrogates not allowed"),
     ],
 )
 def test_a_model_that_could_never_be_decoded_or_described_is_refused_when_it_is_registered(

@@ -14,11 +14,11 @@ from treadle.api.front import REQUEST, Front
 from treadle.api.guards import Guard, Guards
 from treadle.api.health import Health
 from treadle.api.jobs import Jobs
+from treadle.api.jobtypes import JobTypes
 from treadle.api.problems import METHOD_NOT_ALLOWED, NOT_FOUND, Refused
 from treadle.api.request import Request
 from treadle.api.result import Results
 from treadle.api.throttle import Throttle
-from treadle.api.types import Types
 from treadle.hostname import HostNames
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
@@ -53,7 +53,6 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
     jobs = Jobs(runtime, submitter, watcher)
     results = Results(runtime)
     admin = Admin(runtime)
-    types = Types(submitter.catalogue)
     health = Health(runtime)
     return (
         Door("POST", "/jobs", Guard.KEY, jobs.submit),
@@ -61,6 +60,7 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("GET", "/jobs/{job_id}", Guard.KEY, jobs.get),
         Door("GET", "/jobs/{job_id}/result", Guard.KEY, results.get),
         Door("POST", "/jobs/{job_id}/cancel", Guard.KEY, jobs.cancel),
+        Door("GET", "/types", Guard.KEY, JobTypes(runtime).list_types),
         Door("GET", "/admin/jobs", Guard.ADMIN, admin.list_jobs),
         Door("GET", "/admin/jobs/{job_id}", Guard.ADMIN, admin.get_job),
         Door("POST", "/admin/jobs/{job_id}/retry", Guard.ADMIN, admin.retry),
@@ -73,7 +73,6 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("GET", "/admin/queues", Guard.ADMIN, admin.list_queues),
         Door("POST", "/admin/queues/{name}/pause", Guard.ADMIN, admin.pause),
         Door("POST", "/admin/queues/{name}/resume", Guard.ADMIN, admin.resume),
-        Door("GET", "/types", Guard.KEY, types.list_types),
         Door("GET", "/health", Guard.PUBLIC, health.health),
         Door("GET", "/live", Guard.PUBLIC, health.live),
     )

@@ -1,157 +1,171 @@
-"""Catalogue: the job types this process may accept, its own and those that other processes have published.
-
-An API without the user's code knows the types of the workers that have it: by name, policy and JSON Schema.
-"""
+"""The catalogue: every job type this process accepts, its own first, then those that others published."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from treadle.jobtype import JobType
-from treadle.jsonschema import Check, compile_schema
+from treadle.errors import InvalidInput, Problem
+from treadle.jobtype import JobType, Registry
 from treadle.retry import Backoff
-from treadle.service.runtime import Runtime
+from treadle.schema import PayloadModel
 from treadle.store.protocol import PublishedType
 
-logger = logging.getLogger("treadle.types")
+logger = logging.getLogger("treadle.service")
 
-STALE_SECONDS = 10.0
-"""How old the published types may be that a submission goes by."""
-LOOK_AGAIN_SECONDS = 1.0
-"""An unknown name is looked up at most so often: anybody may send any number of them."""
+FRESH_SECONDS = 5.0
+"""How old what is known of others' types may be when one of them is submitted: a changed policy is seen by then."""
+UNKNOWN_SECONDS = 0.25
+"""The same where something unknown was asked for: a type is known at once, and a client that sends nothing but unknown
+types costs the store four small reads a second, however many there are of him."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownType:
-    """What accepting a job of a type needs."""
+    """A type and its policy, wherever its code is."""
 
     name: str
     queue: str
     max_attempts: int
     max_crashes: int
     timeout_seconds: float
-    backoff: Backoff
-    schema: bytes
-    """JSON Schema of the payload, as JSON."""
-    check: Check
+    own_backoff: Backoff
+    model: PayloadModel
     is_own: bool
-    """Known from this process's own code, and not only from the store."""
+    """This process has its code."""
 
 
 class Catalogue:
-    """The types of one process."""
+    """Finds types by name, without asking the store; ``look_up`` asks, where that may help."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._own = {jobtype.name: _own(jobtype, runtime.backoff_scale) for jobtype in runtime.registry}
-        self._published: dict[str, KnownType] = {}
+    def __init__(
+        self, registry: Registry, read: Callable[[], Awaitable[Sequence[PublishedType]]], rising: Callable[[], float]
+    ) -> None:
+        self._registry = registry
+        self._read = read
+        self._rising = rising
+        # Replaced whole: large payloads are checked in threads.
+        self._published: Mapping[str, _Published] = {}
         self._read_at: float | None = None
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
-    def __iter__(self) -> Iterator[KnownType]:
-        yield from self._own.values()
-        yield from (known for name, known in self._published.items() if name not in self._own)
-
-    def get(self, name: str) -> KnownType | None:
-        """The type called ``name``, as far as it was read; ``look_up`` first."""
-        return self._own.get(name) or self._published.get(name)
+    def find(self, name: str) -> KnownType | None:
+        """The type of this name. This process's own code goes before what another one says of it."""
+        own = self._registry.get(name)
+        if own is not None:
+            return _own(own)
+        published = self._published.get(name)
+        return published.known() if published is not None else None
 
     @property
     def queues(self) -> frozenset[str]:
-        """Queues that a known type names."""
-        return frozenset(known.queue for known in self)
+        """The queues that types name."""
+        own = {jobtype.queue for jobtype in self._registry}
+        return frozenset(own | {published.told.queue for published in self._published.values()})
 
-    async def look_up(self, names: Collection[str]) -> None:
-        """Read what others have published where one of ``names`` needs it. Raises ``Unavailable``."""
-        if all(name in self._own for name in names):
+    async def all(self) -> list[KnownType]:
+        """Every type, by name."""
+        await self._be_fresh(FRESH_SECONDS)
+        names = sorted({*self._registry.names, *self._published})
+        return [known for name in names if (known := self.find(name)) is not None]
+
+    async def look_up(self, types: Collection[str], queues: Collection[str]) -> None:
+        """Read what others published, where one of these is not this process's own and that may be out of date.
+
+        Raises ``Unavailable``: whether a type is known cannot be said then.
+        """
+        foreign = {name for name in types if self._registry.get(name) is None}
+        if foreign or not self.queues.issuperset(queues):
+            all_known = self._published.keys() >= foreign and self.queues.issuperset(queues)
+            await self._be_fresh(FRESH_SECONDS if all_known else UNKNOWN_SECONDS)
+
+    async def _be_fresh(self, seconds: float) -> None:
+        if self._read_at is not None and self._rising() - self._read_at < seconds:
             return
-        is_known = all(name in self._own or name in self._published for name in names)
-        if self._age_seconds() >= (STALE_SECONDS if is_known else LOOK_AGAIN_SECONDS):
-            await self.read()
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._refresh())
+        # Shared by all who ask meanwhile: one that leaves must not end it for the others.
+        await asyncio.shield(self._reading)
 
-    async def look_up_all(self) -> None:
-        """Read what others have published, where the last look is no longer fresh. Raises ``Unavailable``."""
-        if self._age_seconds() >= LOOK_AGAIN_SECONDS:
-            await self.read()
+    async def _refresh(self) -> None:
+        try:
+            found = await self._read()
+            before = self._published
+            self._published = {told.name: _Published(told, before.get(told.name)) for told in found}
+            self._read_at = self._rising()
+        finally:
+            self._reading = None
 
-    async def read(self) -> None:
-        """Read all that others have published; several who ask at once share one look. Raises ``Unavailable``."""
-        asked_at = self._runtime.clock.rising()
-        async with self._reading:
-            if self._read_at is not None and self._read_at >= asked_at:
-                return
-            began_at = self._runtime.clock.rising()
-            found = await self._runtime.store.types()
-            self._published = {published.name: self._known(published) for published in found}
-            self._read_at = began_at
 
-    def _age_seconds(self) -> float:
-        return float("inf") if self._read_at is None else self._runtime.clock.rising() - self._read_at
+class _Published:
+    """What another process told; its schema is made a model when the first payload comes."""
 
-    def _known(self, published: PublishedType) -> KnownType:
-        before = self._published.get(published.name)
-        # Compiling a schema costs a millisecond; most looks find what they found before.
-        check = before.check if before is not None and before.schema == published.schema else _check_of(published)
+    def __init__(self, told: PublishedType, before: _Published | None) -> None:
+        self.told = told
+        is_same = before is not None and before.told.schema == told.schema
+        self._model: PayloadModel | None = before._model if before is not None and is_same else None
+
+    def known(self) -> KnownType:
+        told = self.told
+        if self._model is None:
+            self._model = _model_of(told)
         return KnownType(
-            name=published.name,
-            queue=published.queue,
-            max_attempts=published.max_attempts,
-            max_crashes=published.max_crashes,
-            timeout_seconds=published.timeout_seconds,
-            backoff=published.backoff,
-            schema=published.schema,
-            check=check,
+            name=told.name,
+            queue=told.queue,
+            max_attempts=told.max_attempts,
+            max_crashes=told.max_crashes,
+            timeout_seconds=told.timeout_seconds,
+            own_backoff=told.own_backoff,
+            model=self._model,
             is_own=False,
         )
 
 
-def published_form(known: KnownType) -> PublishedType:
-    """What the store is told of a type."""
-    return PublishedType(
-        name=known.name,
-        queue=known.queue,
-        max_attempts=known.max_attempts,
-        max_crashes=known.max_crashes,
-        timeout_seconds=known.timeout_seconds,
-        backoff=known.backoff,
-        schema=known.schema,
-    )
-
-
-def own_types(runtime: Runtime) -> list[PublishedType]:
-    """What this process's own code tells the others."""
-    return [published_form(_own(jobtype, runtime.backoff_scale)) for jobtype in runtime.registry]
-
-
-async def publish(runtime: Runtime) -> None:
-    """Tell the store the types that this process's code knows. Raises ``Unavailable``."""
-    if types := own_types(runtime):
-        await runtime.store.publish_types(types, runtime.clock.now())
-
-
-def _own(jobtype: JobType, scale: float) -> KnownType:
+def _own(jobtype: JobType) -> KnownType:
     return KnownType(
         name=jobtype.name,
         queue=jobtype.queue,
         max_attempts=jobtype.retry.attempts,
         max_crashes=jobtype.retry.crashes,
         timeout_seconds=jobtype.timeout_seconds,
-        backoff=jobtype.retry.backoff(scale=scale),
-        schema=msgspec.json.encode(jobtype.model.json_schema()),
-        check=jobtype.check,
+        own_backoff=jobtype.retry.backoff(),
+        model=jobtype.model,
         is_own=True,
     )
 
 
-def _check_of(published: PublishedType) -> Check:
+def _model_of(told: PublishedType) -> PayloadModel:
+    # Here, because most processes know all their types themselves, and the engine takes megabytes.
+    from treadle.jsonschema import JsonSchemaModel
+
     try:
-        return compile_schema(published.schema)
+        return JsonSchemaModel(told.schema)
     except ValueError as error:
-        # The worker checks again; refusing every job of a type for what its schema says would be worse.
-        logger.warning("payloads are not checked at the door: %s", error, extra={"type": published.name})
-        return lambda payload: []
+        # The worker's own model checks again, so what is let through here fails there, and by name.
+        why = " ".join(str(error).split())[:200]
+        logger.warning(
+            "payloads are taken as any object, the published schema cannot be used: %s", why, extra={"type": told.name}
+        )
+        return _AnyObject(told.schema)
+
+
+class _AnyObject:
+    """Implements ``PayloadModel`` where the schema cannot be used."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+
+    def decode(self, payload: bytes) -> Any:
+        value = msgspec.json.decode(payload)
+        if not isinstance(value, dict):
+            raise InvalidInput([Problem("", "type", "Expected object")])
+        return value
+
+    def json_schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = msgspec.json.decode(self._schema)
+        return schema

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from treadle.artifacts.folder import ArtifactFolder
 from treadle.clock import Clock
 from treadle.dispatch.protocol import Dispatch
 from treadle.jobtype import Registry
+from treadle.service.catalogue import Catalogue
 from treadle.settings import Settings
 from treadle.store.protocol import Store
 
@@ -24,6 +26,13 @@ class Runtime:
     registry: Registry
     artifacts: ArtifactFolder
     chance: random.Random = field(default_factory=random.SystemRandom)
+    catalogue: Catalogue = field(init=False)
+    began_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look in the store and at the clock that are here then: tests put others in their place."""
+        self.catalogue = Catalogue(self.registry, lambda: self.store.types(), lambda: self.clock.rising())
+        self.began_at = self.clock.now()
 
     @property
     def backoff_scale(self) -> float:

@@ -13,8 +13,9 @@ from treadle.failpoints import hit
 from treadle.ids import JobId, new_job_id
 from treadle.job import DEFAULT_TIMEOUT_SECONDS, JobRequest, NewJob
 from treadle.queue import DEFAULT_QUEUE, Priority
-from treadle.retry import Retry
-from treadle.service.catalogue import Catalogue
+from treadle.retry import Backoff, Retry
+from treadle.schema import model_for
+from treadle.service.catalogue import KnownType
 from treadle.service.runtime import Runtime
 from treadle.store.protocol import IdempotencyKey, InsertResult, KeyClash, Replayed, Submission
 
@@ -23,6 +24,17 @@ KEY_LIFETIME = timedelta(hours=24)
 
 SUBMIT_TIMEOUT_SECONDS = 10.0
 MAX_REPORTED_PROBLEMS = 100
+_UNKNOWN = KnownType(
+    name="",
+    queue=DEFAULT_QUEUE,
+    max_attempts=Retry().attempts,
+    max_crashes=Retry().crashes,
+    timeout_seconds=DEFAULT_TIMEOUT_SECONDS,
+    own_backoff=Backoff(),
+    model=model_for(dict),
+    is_own=False,
+)
+"""The policy of a type that nobody knows, which only lenient validation takes."""
 LARGE_BYTES = 128 * 1024
 """Checking more than this takes milliseconds: it is done beside the loop, where others' requests go on."""
 
@@ -49,7 +61,6 @@ class Submitter:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._catalogue = Catalogue(runtime)
         self._group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert)
         # Requests with a key go in statements of their own: a lock on a key must not hold up the rest.
         self._keyed_group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert)
@@ -64,8 +75,7 @@ class Submitter:
         one request itself. Raises ``InvalidInput`` with every problem of every request, ``KeyReused``,
         ``KeyInFlight``, ``Overloaded``, ``Unavailable``, ``Unstorable``.
         """
-        if self._runtime.settings.is_strict or any(request.queue is not None for request in requests):
-            await self._catalogue.look_up({request.type for request in requests if request.type is not None})
+        await self._look_up(requests)
         now = self._runtime.clock.now()
         size_bytes = sum(len(request.payload or b"") for request in requests)
         if size_bytes > LARGE_BYTES:
@@ -80,11 +90,6 @@ class Submitter:
         if isinstance(result, KeyClash):
             raise KeyReused("this Idempotency-Key was used with another body")
         return Submitted(result.ids, replayed=isinstance(result, Replayed))
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The types whose jobs are accepted."""
-        return self._catalogue
 
     def announce(self, queue: str, priority: Priority, job_id: JobId) -> None:
         """Hint at a job that somebody else's transaction has made ready."""
@@ -122,12 +127,17 @@ class Submitter:
             runtime.dispatch.announce(queue, priority, ids)
         return results
 
+    async def _look_up(self, requests: Sequence[JobRequest]) -> None:
+        types = {request.type for request in requests if request.type is not None}
+        queues = {request.queue for request in requests if request.queue is not None}
+        await self._runtime.catalogue.look_up(types, queues - known_queues(self._runtime))
+
     def _resolve_all(self, requests: Sequence[JobRequest], now: datetime, pointer: str | None) -> tuple[NewJob, ...]:
         jobs: list[NewJob] = []
         problems: list[Problem] = []
         for index, request in enumerate(requests):
             found: list[Problem] = list(request.problems)
-            job = resolve(self._runtime, self._catalogue, request, now, found)
+            job = resolve(self._runtime, request, now, found)
             if job is not None and not found:
                 jobs.append(job)
             elif len(problems) < MAX_REPORTED_PROBLEMS:
@@ -138,39 +148,42 @@ class Submitter:
         return tuple(jobs)
 
 
-def resolve(
-    runtime: Runtime, catalogue: Catalogue, request: JobRequest, now: datetime, problems: list[Problem]
-) -> NewJob | None:
+def resolve(runtime: Runtime, request: JobRequest, now: datetime, problems: list[Problem]) -> NewJob | None:
     """``request`` with its type's policy in it; adds to ``problems`` whatever stands against it."""
-    known = catalogue.get(request.type) if request.type is not None else None
+    known = runtime.catalogue.find(request.type) if request.type is not None else None
     if request.type is not None and known is None and runtime.settings.is_strict:
-        problems.append(Problem("/type", "unknown_type", "no job type of this name is registered"))
+        problems.append(Problem("/type", "unknown_type", "no process has told of a job type of this name"))
     if request.payload is not None and known is not None and runtime.settings.is_strict:
-        problems += [Problem(f"/payload{p.pointer}", p.code, p.detail) for p in known.check(request.payload)]
-    queue = request.queue or (known.queue if known is not None else DEFAULT_QUEUE)
-    if request.queue is not None and request.queue not in known_queues(runtime) | catalogue.queues:
+        _check_payload(known, request.payload, problems)
+    if request.queue is not None and request.queue not in known_queues(runtime):
         problems.append(Problem("/queue", "unknown_queue", "no job type, worker or setting names this queue"))
     if request.type is None or request.payload is None:
         return None
-    policy = Retry()
+    policy = known or _UNKNOWN
     return NewJob(
         id=new_job_id(),
         type=request.type,
-        queue=queue,
+        queue=request.queue or policy.queue,
         priority=request.priority if request.priority is not None else Priority.DEFAULT,
         payload=request.payload,
-        max_attempts=request.max_attempts or (known.max_attempts if known is not None else policy.attempts),
-        max_crashes=known.max_crashes if known is not None else policy.crashes,
-        timeout_seconds=request.timeout_seconds
-        or (known.timeout_seconds if known is not None else DEFAULT_TIMEOUT_SECONDS),
-        backoff=known.backoff if known is not None else policy.backoff(scale=runtime.backoff_scale),
+        max_attempts=request.max_attempts or policy.max_attempts,
+        max_crashes=policy.max_crashes,
+        timeout_seconds=request.timeout_seconds or policy.timeout_seconds,
+        backoff=policy.own_backoff.scaled(runtime.backoff_scale),
         run_at=_run_at(request, now),
     )
 
 
 def known_queues(runtime: Runtime) -> frozenset[str]:
-    """Queues that a type of this process or a setting names."""
-    return frozenset({DEFAULT_QUEUE, *runtime.settings.queues, *(jobtype.queue for jobtype in runtime.registry)})
+    """Queues that a type or a setting names."""
+    return frozenset({DEFAULT_QUEUE, *runtime.settings.queues}) | runtime.catalogue.queues
+
+
+def _check_payload(known: KnownType, payload: bytes, problems: list[Problem]) -> None:
+    try:
+        known.model.decode(payload)
+    except InvalidInput as error:
+        problems += [Problem(f"/payload{p.pointer}", p.code, p.detail) for p in error.problems]
 
 
 def _run_at(request: JobRequest, now: datetime) -> datetime | None:

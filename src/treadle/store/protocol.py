@@ -194,11 +194,7 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublishedType(msgspec.Struct, frozen=True, kw_only=True):
-    """A job type as some process that knows it told the store: all that accepting its jobs needs.
-
-    ``backoff`` is scaled already (``TREADLE_RETRY_BASE_SECONDS`` of that process). ``schema``: JSON Schema of the
-    payload, as JSON.
-    """
+    """A job type as a process that has its code told it to all others."""
 
     name: str
     queue: str
@@ -206,7 +202,13 @@ class PublishedType(msgspec.Struct, frozen=True, kw_only=True):
     max_crashes: int
     timeout_seconds: float
     backoff: Backoff
-    schema: bytes
+    """Scaled by the publisher's settings, for who has the table and no settings: SQL."""
+    own_backoff: Backoff
+    """The type's own, for who scales it by settings of his own."""
+    schema: str
+    """The payload's JSON Schema."""
+    published_at: datetime
+    """When the publisher began; of two that differ the later one is right."""
 
 
 class Expiry(msgspec.Struct, frozen=True):
@@ -216,11 +218,14 @@ class Expiry(msgspec.Struct, frozen=True):
     before: datetime
 
 
-TYPES_KEPT = timedelta(days=7)
-"""A type that no process has published for so long is gone: its jobs would wait for nobody."""
-
 COUNT_CAP = 10_000
 """Nothing is counted beyond this: an unbounded COUNT is what kills dashboards at a million rows."""
+
+TYPE_REFRESH = timedelta(hours=1)
+"""A type that stands as it is published is written again after this long: it was seen."""
+TYPES_KEPT = timedelta(days=7)
+"""A type that nobody has published for so long is gone. Until then its jobs are taken and wait: longer than a weekend
+with every worker down, short enough that a type removed from the code is not accepted for ever."""
 
 
 class Store(Protocol):
@@ -321,14 +326,6 @@ class Store(Protocol):
         """The names alone of every declared queue, sorted: cheap enough to be asked every few seconds."""
         ...
 
-    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
-        """Tell what this process knows; the newest word on a name counts. ``prune`` forgets what is not repeated."""
-        ...
-
-    async def types(self) -> list[PublishedType]:
-        """All published types, by name."""
-        ...
-
     async def declare_queues(self, names: Sequence[str]) -> None:
         """Make queue names known; known ones stay as they are."""
         ...
@@ -337,8 +334,20 @@ class Store(Protocol):
         """Pause (a moment) or resume (``None``) a declared queue; ``False`` where there is none of that name."""
         ...
 
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """Make types known to all processes. Of two that differ the later ``published_at`` stays.
+
+        One that stands there already is written again, as seen, only where that is ``TYPE_REFRESH`` ago.
+        """
+        ...
+
+    async def types(self) -> list[PublishedType]:
+        """Every published type, by name."""
+        ...
+
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
-        """Delete at most ``limit`` expired jobs, and expired keys, long-ended leases and types that nobody has
-        published for ``TYPES_KEPT``. The number of jobs.
+        """Delete at most ``limit`` expired jobs, expired keys, long-ended leases, types not seen for ``TYPES_KEPT``.
+
+        The number of jobs.
         """
         ...

@@ -34,8 +34,8 @@ class Pruning:
                 if expiry.status in FINAL:
                     removed += await self._prune_jobs(expiry, limit - removed)
             await self._connections.write(SQL["prune_keys"], {"now": now, "limit": limit})
-            await self._connections.write(SQL["prune_types"], {"before": now - TYPES_KEPT})
             await self._connections.write(SQL["prune_workers"], {"before": now - ENDED_LEASES_KEPT})
+            await self._connections.write(SQL["prune_types"], {"before": now - TYPES_KEPT})
         except Unavailable as error:
             if removed and not isinstance(error, OutcomeUnknown):
                 raise OutcomeUnknown("a part of what has expired is gone") from error

@@ -14,19 +14,6 @@ from treadle.store.protocol import PublishedType, WorkerRecord
 Row = asyncpg.Record
 
 
-def published_type(row: Row) -> PublishedType:
-    """A row of the query ``types``."""
-    return PublishedType(
-        name=row["name"],
-        queue=row["queue"],
-        max_attempts=row["max_attempts"],
-        max_crashes=row["max_crashes"],
-        timeout_seconds=row["timeout_seconds"],
-        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
-        schema=row["schema"],
-    )
-
-
 def job_id(row: Row) -> JobId:
     """The id of a row that is a job's."""
     return JobId(str(row["id"]))
@@ -113,4 +100,19 @@ def worker_record(row: Row) -> WorkerRecord:
         started_at=row["started_at"],
         beat_at=row["beat_at"],
         ended_at=row["ended_at"],
+    )
+
+
+def published_type(row: Row) -> PublishedType:
+    """A row of the query ``types``."""
+    return PublishedType(
+        name=row["name"],
+        queue=row["queue"],
+        max_attempts=row["max_attempts"],
+        max_crashes=row["max_crashes"],
+        timeout_seconds=row["timeout_seconds"],
+        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
+        own_backoff=Backoff(row["own_base_seconds"], row["own_cap_seconds"]),
+        schema=row["schema"],
+        published_at=row["published_at"],
     )

@@ -24,7 +24,7 @@ _CREATE_VERSIONS = (
     "CREATE TABLE treadle_schema"
     " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
 )
-_OUR_TABLES = ["jobs", "queues", "workers", "idempotency_keys"]
+_OUR_TABLES = ["jobs", "job_types", "queues", "workers", "idempotency_keys"]
 # Of the schema in which tables are made. Not to_regclass: it may answer from what it remembers of a moment ago.
 _TABLES = (
     "SELECT relname::text FROM pg_class"

@@ -223,15 +223,6 @@ class PostgresStore:
         """See ``Store.queue_names``."""
         return [row["name"] for row in await self._connections.read(SQL["queue_names"], {})]
 
-    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
-        """See ``Store.publish_types``."""
-        if types:
-            await self._connections.write(SQL["publish_types"], writing.publish_values(types, now))
-
-    async def types(self) -> list[PublishedType]:
-        """See ``Store.types``."""
-        return [published_type(row) for row in await self._connections.read(SQL["types"], {})]
-
     async def declare_queues(self, names: Sequence[str]) -> None:
         """See ``Store.declare_queues``."""
         if names:
@@ -240,6 +231,15 @@ class PostgresStore:
     async def set_paused(self, name: str, paused_at: datetime | None) -> bool:
         """See ``Store.set_paused``."""
         return bool(await self._connections.write(SQL["set_paused"], {"name": name, "paused_at": paused_at}))
+
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """See ``Store.publish_types``."""
+        if types:
+            await self._connections.write(SQL["publish_types"], writing.publish_values(types, now))
+
+    async def types(self) -> list[PublishedType]:
+        """See ``Store.types``."""
+        return [published_type(row) for row in await self._connections.read(SQL["types"], {})]
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
         """See ``Store.prune``."""

@@ -15,6 +15,7 @@ from treadle.queue import PRIORITY_BY_LABEL
 from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
 from treadle.store.postgres.rows import Row, job_id
 from treadle.store.protocol import (
+    TYPE_REFRESH,
     Hint,
     IdempotencyKey,
     Inserted,
@@ -241,23 +242,29 @@ def _operated(row: Row) -> Operated:
     )
 
 
-def publish_values(types: Sequence[PublishedType], now: datetime) -> dict[str, object]:
-    """What the query ``publish_types`` takes; of a name that is there twice, its last word."""
-    newest = {published.name: published for published in types}.values()
-    return {
-        "names": [t.name for t in newest],
-        "queues": [t.queue for t in newest],
-        "max_attempts": [t.max_attempts for t in newest],
-        "max_crashes": [t.max_crashes for t in newest],
-        "timeouts": [t.timeout_seconds for t in newest],
-        "base_seconds": [t.backoff.base_seconds for t in newest],
-        "cap_seconds": [t.backoff.cap_seconds for t in newest],
-        "schemas": [t.schema for t in newest],
-        "now": now,
-    }
-
-
 def smallest_id_at(moment: datetime) -> JobId:
     """The smallest UUIDv7 of a millisecond (RFC 9562 section 5.7)."""
     digits = f"{max(0, (moment - _EPOCH) // timedelta(milliseconds=1)):012x}"
     return JobId(f"{digits[:8]}-{digits[8:]}-7000-8000-000000000000")
+
+
+# ------------------------------------------------------------------------------------------------ types
+
+
+def publish_values(types: Sequence[PublishedType], now: datetime) -> Values:
+    """What the query ``publish_types`` takes."""
+    return {
+        "names": [told.name for told in types],
+        "queues": [told.queue for told in types],
+        "max_attempts": [told.max_attempts for told in types],
+        "max_crashes": [told.max_crashes for told in types],
+        "timeout_seconds": [told.timeout_seconds for told in types],
+        "backoff_base_seconds": [told.backoff.base_seconds for told in types],
+        "backoff_cap_seconds": [told.backoff.cap_seconds for told in types],
+        "own_base_seconds": [told.own_backoff.base_seconds for told in types],
+        "own_cap_seconds": [told.own_backoff.cap_seconds for told in types],
+        "schemas": [told.schema for told in types],
+        "published_at": [told.published_at for told in types],
+        "now": now,
+        "stale": now - TYPE_REFRESH,
+    }

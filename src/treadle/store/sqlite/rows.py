@@ -165,34 +165,6 @@ def worker_parameters(worker: WorkerRecord) -> dict[str, object]:
     }
 
 
-def type_parameters(published: PublishedType, now_micros: int) -> dict[str, object]:
-    """What the query ``publish_type`` takes."""
-    return {
-        "name": published.name,
-        "queue": published.queue,
-        "max_attempts": published.max_attempts,
-        "max_crashes": published.max_crashes,
-        "timeout_seconds": published.timeout_seconds,
-        "backoff_base_seconds": published.backoff.base_seconds,
-        "backoff_cap_seconds": published.backoff.cap_seconds,
-        "schema": published.schema.decode(),
-        "now": now_micros,
-    }
-
-
-def published_type(row: sqlite3.Row) -> PublishedType:
-    """A row of the query ``types``."""
-    return PublishedType(
-        name=row["name"],
-        queue=row["queue"],
-        max_attempts=row["max_attempts"],
-        max_crashes=row["max_crashes"],
-        timeout_seconds=row["timeout_seconds"],
-        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
-        schema=row["schema"].encode(),
-    )
-
-
 def worker_record(row: sqlite3.Row) -> WorkerRecord:
     """A row of the query ``workers``."""
     return WorkerRecord(
@@ -207,4 +179,36 @@ def worker_record(row: sqlite3.Row) -> WorkerRecord:
         started_at=moment(row["started_at"]),
         beat_at=moment(row["beat_at"]),
         ended_at=moment_or_none(row["ended_at"]),
+    )
+
+
+def published_parameters(published: PublishedType) -> dict[str, object]:
+    """What the query ``publish_type`` takes of a type."""
+    return {
+        "name": published.name,
+        "queue": published.queue,
+        "max_attempts": published.max_attempts,
+        "max_crashes": published.max_crashes,
+        "timeout_seconds": published.timeout_seconds,
+        "backoff_base_seconds": published.backoff.base_seconds,
+        "backoff_cap_seconds": published.backoff.cap_seconds,
+        "own_base_seconds": published.own_backoff.base_seconds,
+        "own_cap_seconds": published.own_backoff.cap_seconds,
+        "schema": published.schema,
+        "published_at": to_micros(published.published_at),
+    }
+
+
+def published_type(row: sqlite3.Row) -> PublishedType:
+    """A row of the query ``types``."""
+    return PublishedType(
+        name=row["name"],
+        queue=row["queue"],
+        max_attempts=row["max_attempts"],
+        max_crashes=row["max_crashes"],
+        timeout_seconds=row["timeout_seconds"],
+        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
+        own_backoff=Backoff(row["own_base_seconds"], row["own_cap_seconds"]),
+        schema=row["schema"],
+        published_at=moment(row["published_at"]),
     )

@@ -38,7 +38,6 @@ from treadle.store.sqlite.rows import (
     published_type,
     to_micros,
     to_micros_or_none,
-    type_parameters,
     worker_parameters,
     worker_record,
 )
@@ -193,17 +192,6 @@ class SQLiteStore:
             lambda connection: [str(row["name"]) for row in connection.execute(SQL["queue_names"])]
         )
 
-    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
-        """See ``Store.publish_types``."""
-        parameters = [type_parameters(published, to_micros(now)) for published in types]
-        await self._connections.write(lambda connection: connection.executemany(SQL["publish_type"], parameters))
-
-    async def types(self) -> list[PublishedType]:
-        """See ``Store.types``."""
-        return await self._connections.read(
-            lambda connection: [published_type(row) for row in connection.execute(SQL["types"])]
-        )
-
     async def declare_queues(self, names: Sequence[str]) -> None:
         """See ``Store.declare_queues``."""
         await self._connections.write(
@@ -215,6 +203,16 @@ class SQLiteStore:
         parameters = {"name": name, "paused_at": to_micros_or_none(paused_at)}
         return await self._connections.write(
             lambda connection: connection.execute(SQL["set_paused"], parameters).rowcount == 1
+        )
+
+    async def publish_types(self, types: Sequence[PublishedType], now: datetime) -> None:
+        """See ``Store.publish_types``. A transaction that changes nothing writes nothing."""
+        await self._connections.write(lambda connection: writing.publish_types(connection, types, now))
+
+    async def types(self) -> list[PublishedType]:
+        """See ``Store.types``."""
+        return await self._connections.read(
+            lambda connection: [published_type(row) for row in connection.execute(SQL["types"])]
         )
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:

@@ -13,6 +13,7 @@ from treadle.job import MAX_KEPT_ERRORS, ClaimedJob
 from treadle.queue import Priority
 from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
 from treadle.store.protocol import (
+    TYPE_REFRESH,
     TYPES_KEPT,
     ClaimRequest,
     Expiry,
@@ -24,6 +25,7 @@ from treadle.store.protocol import (
     Note,
     Operated,
     Promoted,
+    PublishedType,
     Replayed,
     Settled,
     Submission,
@@ -35,6 +37,7 @@ from treadle.store.sqlite.rows import (
     has_large_payload,
     insert_parameters,
     moment_or_none,
+    published_parameters,
     text_or_none,
     to_micros,
     to_micros_or_none,
@@ -241,6 +244,12 @@ def _request_cancel(connection: sqlite3.Connection, job_id: JobId, now: datetime
     return connection.execute(SQL["request_cancel"], parameters).rowcount == 1
 
 
+def publish_types(connection: sqlite3.Connection, types: Sequence[PublishedType], now: datetime) -> None:
+    """See ``Store.publish_types``."""
+    when = {"now": to_micros(now), "stale": to_micros(now - TYPE_REFRESH)}
+    connection.executemany(SQL["publish_type"], [{**published_parameters(published), **when} for published in types])
+
+
 def prune(connection: sqlite3.Connection, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
     """See ``Store.prune``."""
     removed = 0
@@ -253,9 +262,9 @@ def prune(connection: sqlite3.Connection, expiries: Sequence[Expiry], limit: int
         }
         for row in connection.execute(SQL["expired"], parameters).fetchall():
             removed += connection.execute(SQL["delete"], {"id": row["id"], "status": expiry.status.value}).rowcount
-    connection.execute(SQL["prune_types"], {"before": to_micros(now - TYPES_KEPT)})
     connection.execute(SQL["prune_keys"], {"now": to_micros(now), "limit": limit})
     connection.execute(SQL["prune_workers"], {"before": to_micros(now - ENDED_LEASES_KEPT)})
+    connection.execute(SQL["prune_types"], {"before": to_micros(now - TYPES_KEPT)})
     return removed
 
 
