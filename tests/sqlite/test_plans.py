@@ -64,6 +64,7 @@ FREE = {
     "get_clock",
     "ping",
     "queues",
+    "queue_names",
     "workers",
     "publish_type",
     "types",
