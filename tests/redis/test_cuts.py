@@ -64,11 +64,14 @@ async def test_takes_that_are_cancelled_at_any_moment_leave_no_answer_behind(
 ) -> None:
     chance = random.Random(4711)
     assert await is_up(through_proxy)
-    for _ in range(60):
+    for number in range(60):
+        proxy.delay_seconds = 0.02 * (number % 2)  # the answer is on its way, or there already
         lines = {queue: ids(3) for queue in "ab"}
         fill(server, {"a": lines["a"]})
         taking = asyncio.create_task(through_proxy.take(["a"], 3, LONG_SECONDS))
         await loop_turns(chance.randrange(40))
+        if number % 2:
+            await eventually(functools.partial(_is_popped, server, "queue:a"))
         taking.cancel()
         fill(server, {"b": lines["b"]})
 
@@ -76,6 +79,11 @@ async def test_takes_that_are_cancelled_at_any_moment_leave_no_answer_behind(
 
         await asyncio.gather(taking, return_exceptions=True)
         server.flush()
+
+
+def _is_popped(server: Redis, line: str) -> bool:
+    with server.client() as client:
+        return not client.exists(line)
 
 
 async def test_an_answer_that_comes_too_late_is_nobody_elses(
