@@ -392,6 +392,7 @@ async def test_a_name_that_something_else_has_taken_stops_no_other_list(
 
         assert await is_up(api)
         assert await is_up(worker)
+        assert api.dropped == 2
         assert client.type(line) == (b"string" if make == "SET" else b"hash"), "not ours to delete"
         assert [said for said in lines_of(caplog) if f"{line} in Redis is no list" in said]
         client.delete(line)
