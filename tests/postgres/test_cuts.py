@@ -181,7 +181,7 @@ async def test_after_any_byte_of_a_call(
         await eventually(lambda: backends_at_rest(looking))
         await check(exchange, outcomes[-1], store)
     assert set(outcomes[:-1]) == {"unknown"}
-    assert len(outcomes) > 100  # it went through at last because the cut was behind its last byte
+    assert len(outcomes) > 20  # it went through at last because the cut was behind its last byte
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
@@ -203,6 +203,7 @@ async def test_on_a_connection_that_is_new(
         store = new_store(f"{behind_proxy}?sslmode=disable")  # else the driver connects twice
         await store.open(migrate=False)
         exchange = await EXCHANGES[name](witness, worker_id)
+        await eventually(lambda: proxy.open_connections == 0)  # that of the opening is not to be met
         proxy.cut_after(cut_after, way)
 
         outcomes.append(await outcome_of(exchange, store))
@@ -222,12 +223,15 @@ async def test_a_worker_is_told_of_a_claim_it_never_heard_of(
     await store.open(migrate=False)
     worker = a_worker()
     await witness.register_worker(worker)
-    job_id = await inserted(store)
+    first, job_id = await inserted(store), await inserted(store)
+    await claim(store, worker.id, first)
     proxy.cut_after(proxy.passed_bytes("down"), "down")
 
     with pytest.raises(OutcomeUnknown):
         await claim(store, worker.id, job_id)
 
-    held = await eventually(lambda: witness.beat(worker.id, 0, NOW))
-    assert held is not None
-    assert [row.job_id for row in held] == [job_id]
+    async def is_told() -> bool:
+        held = await witness.beat(worker.id, 1, NOW)
+        return held is not None and {row.job_id for row in held} == {first, job_id}
+
+    await eventually(is_told)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import os
+import signal
 
 import asyncpg
 import pytest
@@ -13,13 +14,13 @@ from tests.builders import NOW, a_submission, a_worker
 from tests.conformance.steps import at, claim, inserted, move, read, scan, statuses
 from tests.postgres.conftest import Beside, NewStore
 from tests.servers.postgres import Postgres
-from tests.waiting import eventually
+from tests.waiting import eventually, loop_turns
 from treadle.errors import OutcomeUnknown, Unavailable
 from treadle.ids import JobId, WorkerId
 from treadle.states import Status, Verb
 from treadle.store.postgres import connection
 from treadle.store.postgres.store import PostgresStore
-from treadle.store.protocol import Inserted, Move, Settled
+from treadle.store.protocol import Inserted, Move
 from treadle.testing import FaultProxy
 
 
@@ -56,7 +57,7 @@ class Traffic:
                     break
                 except Unavailable:
                     self.failures += 1
-                    await asyncio.sleep(0)  # noqa: TID251  (the loop's turn)
+                    await loop_turns(1)
             self.acknowledged.append(unit.jobs[0].id)
 
     async def _work(self) -> None:
@@ -65,21 +66,21 @@ class Traffic:
                 jobs = await scan(self._store, self._worker_id, limit=20)
             except Unavailable:
                 self.failures += 1
-                await asyncio.sleep(0)  # noqa: TID251
+                await loop_turns(1)
                 continue
-            moves = [move(job.id, job.attempt, Verb.COMPLETE) for job in jobs]
-            settled = await self._settle(moves)
-            assert {done.status for done in settled} <= {Status.COMPLETED}
-            self.completed += [job.id for job in jobs]
+            await self._settle([move(job.id, job.attempt, Verb.COMPLETE) for job in jobs])
 
-    async def _settle(self, moves: Sequence[Move]) -> Sequence[Settled]:
-        """Sent again until it is known."""
+    async def _settle(self, moves: list[Move]) -> None:
         while True:
             try:
-                return await self._store.settle(moves, at(1))
+                settled = await self._store.settle(moves, at(1))
             except Unavailable:
                 self.failures += 1
-                await asyncio.sleep(0)  # noqa: TID251
+                await loop_turns(1)
+            else:
+                assert {done.status for done in settled} <= {Status.COMPLETED}
+                self.completed += [done.job_id for done in settled]
+                return
 
 
 async def check(traffic: Traffic, store: PostgresStore, worker_id: WorkerId) -> None:
@@ -231,15 +232,9 @@ class _Backend:
         self._pid = pid
 
     def stop(self) -> None:
-        import os
-        import signal
-
         os.kill(self._pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        import os
-        import signal
-
         os.kill(self._pid, signal.SIGCONT)
 
 

@@ -64,7 +64,7 @@ async def test_takes_that_are_cancelled_at_any_moment_leave_no_answer_behind(
 ) -> None:
     chance = random.Random(4711)
     assert await is_up(through_proxy)
-    for _ in range(60):
+    for _ in range(40):
         lines = {queue: ids(3) for queue in "ab"}
         fill(server, {"a": lines["a"]})
         taking = asyncio.create_task(through_proxy.take(["a"], 3, LONG_SECONDS))
@@ -76,6 +76,26 @@ async def test_takes_that_are_cancelled_at_any_moment_leave_no_answer_behind(
 
         await asyncio.gather(taking, return_exceptions=True)
         server.flush()
+
+
+async def test_an_answer_on_its_way_to_a_take_that_is_cancelled_reaches_no_other(
+    through_proxy: RedisDispatch, server: Redis, proxy: FaultProxy
+) -> None:
+    lines = {queue: ids(3) for queue in "ab"}
+    assert await is_up(through_proxy)
+    fill(server, lines)
+    proxy.silence("down")
+    first = asyncio.create_task(through_proxy.take(["a"], 3, LONG_SECONDS))
+    with server.client() as client:
+        await eventually(lambda: not client.exists("queue:a"))
+
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    second = asyncio.create_task(through_proxy.take(["b"], 3, LONG_SECONDS))
+    await loop_turns(20)
+    proxy.heal()
+
+    assert await second == lines["b"]
 
 
 async def test_an_answer_that_comes_too_late_is_nobody_elses(

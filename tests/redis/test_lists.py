@@ -132,6 +132,14 @@ async def test_the_stores_names_are_not_read_at_every_take(new_dispatch: NewDisp
     assert calls == 1
 
 
+async def test_a_take_that_may_not_wait_does_not(dispatch: RedisDispatch) -> None:
+    """To BLMPOP a zero means for ever, and who waits too long for it takes Redis for lost."""
+    await dispatch.check()
+
+    assert await dispatch.take(None, 10, 0.0) == []
+    assert dispatch._link.is_up
+
+
 # ------------------------------------------------------------------------------------ what is no hint
 
 GARBAGE = [

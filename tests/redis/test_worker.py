@@ -13,12 +13,9 @@ from tests.redis.conftest import NewServer, ids
 from tests.servers.redis import Redis
 from tests.waiting import eventually
 from tests.worker.house import House, open_house
-from treadle.dispatch.local import SilentDispatch
 from treadle.ids import JobId
-from treadle.job import JobRequest
 from treadle.jobtype import Registry
 from treadle.queue import Priority
-from treadle.service.submit import Submitter
 from treadle.states import Status
 
 JOBS = 120
@@ -153,15 +150,13 @@ async def test_submissions_do_not_wait_for_a_redis_that_does_not_answer(
 # ------------------------------------------------------------------------------------------- the net
 
 
-async def insert_without_a_hint(house: House, type_name: str, count: int = 1) -> list[JobId]:
+async def submit_without_hints(house: House, type_name: str, count: int) -> list[JobId]:
     """As submitted by a process whose hints are lost."""
-    dispatch = house.runtime.dispatch
-    house.runtime.dispatch = SilentDispatch()
+    house.dispatch.drops = True
     try:
-        requests = [JobRequest(type=type_name, payload=b'{"n":%d}' % n) for n in range(count)]
-        return list((await Submitter(house.runtime).submit(requests)).ids)
+        return await house.submit_many(type_name, count)
     finally:
-        house.runtime.dispatch = dispatch
+        house.dispatch.drops = False
 
 
 async def test_a_lost_hint_is_found_while_the_list_keeps_giving(
@@ -175,9 +170,9 @@ async def test_a_lost_hint_is_found_while_the_list_keeps_giving(
         await completed(house, 5)
         await house.dispatch.check()
         with server.client() as client:
-            client.rpush("queue:default", *old * 20_000)
+            await asyncio.to_thread(client.rpush, "queue:default", *old * 20_000)
 
-            [job_id] = await insert_without_a_hint(house, "LOST")
+            [job_id] = await submit_without_hints(house, "LOST", 1)
             await house.until(job_id, Status.COMPLETED)
 
             assert client.llen("queue:default") > 0, "it was found beside the list, not after it"
@@ -192,8 +187,7 @@ async def test_jobs_whose_hints_are_all_lost_are_drained_one_full_scan_after_the
     settings = {"REDIS_URL": server.address, "TREADLE_POLL_SECONDS": "4", "TREADLE_RECONCILE_SECONDS": "8"}
     async with open_house(registry, {**settings, "TREADLE_CONCURRENCY": "2"}) as house:
         await house.until(await house.submit("LOST"), Status.COMPLETED)
-        house.submitter = Submitter(house.runtime)
-        await insert_without_a_hint(house, "COUNT", 200)
+        await submit_without_hints(house, "COUNT", 200)
         with server.client() as client:
             client.rpush("queue:default", *ids(2))
             server.flush()
@@ -218,10 +212,12 @@ async def test_hints_go_through_redis_when_all_is_well(
 
 
 async def test_a_stopped_worker_takes_no_hint_with_it(
-    registry: Registry, new_server: NewServer, starts: Counter[str]
+    registry: Registry, new_server: NewServer, starts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("treadle.dispatch.redis.BLOCK_SECONDS", 60.0)  # it is not the end of its wait that ends it
     server = new_server()
-    async with open_house(registry, {"REDIS_URL": server.address}) as house:
+    settings = {"REDIS_URL": server.address, "TREADLE_POLL_SECONDS": "60", "TREADLE_RECONCILE_SECONDS": "60"}
+    async with open_house(registry, settings) as house:
         await house.until(await house.submit("COUNT"), Status.COMPLETED)
         with server.client() as client:
             await eventually(lambda: client.info("clients")["blocked_clients"] == 1)

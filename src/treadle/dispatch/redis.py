@@ -37,6 +37,7 @@ NAMES_SECONDS = 5.0
 WRONG_SECONDS = 5.0
 """A list whose name is taken by something else is left out for so long."""
 
+Line = tuple[str, Priority]
 Hint = tuple[str, Priority, JobId]
 
 
@@ -163,11 +164,15 @@ class RedisDispatch:
                 self._flying = []
                 continue
             self._flying = []
-            for (queue, priority), reply in zip(lines, replies, strict=True):
-                if isinstance(reply, Exception):
-                    self._keep_here((queue, priority, job_id) for job_id in lines[(queue, priority)])
-                    if not is_wrong_type(reply):
-                        self._link.refuse(reply)
+            for (line, ids), reply in zip(lines.items(), replies, strict=True):
+                if not isinstance(reply, Exception):
+                    continue
+                if is_wrong_type(reply):
+                    self._complain_of(self._key(*line))
+                    self._hand_over(line, ids)
+                else:
+                    self._keep_here((*line, job_id) for job_id in ids)
+                    self._link.refuse(reply)
 
     def _keep_here(self, hints: Iterable[Hint]) -> None:
         """For workers of this process, and a few for Redis when it is back."""
@@ -177,8 +182,14 @@ class RedisDispatch:
         if not self._has_takers:
             self._drop(excess)
             return
-        for (queue, priority), ids in _by_line(kept).items():
-            self._local.announce(queue, priority, ids)
+        for line, ids in _by_line(kept).items():
+            self._hand_over(line, ids)
+
+    def _hand_over(self, line: Line, ids: Sequence[JobId]) -> None:
+        if self._has_takers:
+            self._local.announce(*line, ids)
+        else:
+            self._drop(len(ids))
 
     def _link_changed(self, is_up: bool) -> None:
         if is_up:
@@ -240,9 +251,12 @@ class RedisDispatch:
         until = asyncio.get_running_loop().time() + WRONG_SECONDS
         self._wrong_until |= dict.fromkeys(wrong, until)
         if wrong:
-            message = "%s in Redis is no list, its hints are lost until somebody deletes it; its jobs are found by scan"
-            self._sparing.event("wrong", logging.WARNING, message, wrong[0])
+            self._complain_of(wrong[0])
         return bool(wrong)
+
+    def _complain_of(self, line: str) -> None:
+        message = "%s in Redis is no list, its hints are lost until somebody deletes it; its jobs are found by scan"
+        self._sparing.event("wrong", logging.WARNING, message, line)
 
     def _renew_names(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -257,8 +271,8 @@ class RedisDispatch:
             self._named = frozenset(await queue_names())
 
 
-def _by_line(hints: Iterable[Hint]) -> dict[tuple[str, Priority], list[JobId]]:
-    lines: dict[tuple[str, Priority], list[JobId]] = {}
+def _by_line(hints: Iterable[Hint]) -> dict[Line, list[JobId]]:
+    lines: dict[Line, list[JobId]] = {}
     for queue, priority, job_id in hints:
         lines.setdefault((queue, priority), []).append(job_id)
     return lines

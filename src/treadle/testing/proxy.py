@@ -92,6 +92,11 @@ class FaultProxy:
         """Reset the next connection that has passed so many bytes ``way``; exactly these reach the other side."""
         self._cut_after[way] = passed_bytes
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are now."""
+        return len(self._links)
+
     def passed_bytes(self, way: Way = "up") -> int:
         """How many bytes the newest connection has passed ``way``: what a cut in its next exchange counts from."""
         return 0 if self._newest is None else self._newest.passed_bytes[way]
