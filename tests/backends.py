@@ -49,6 +49,12 @@ def _on_postgres(server: Callable[[], Postgres]) -> StoreBackend:
     return StoreBackend(database, PostgresStore)
 
 
+@asynccontextmanager
+async def _database_behind_pgbouncer(folder: Path) -> AsyncIterator[str]:
+    with running.machine_postgres().database() as address:
+        yield running.pgbouncer().in_front_of(address)
+
+
 def _redis_dispatch(server: Redis, changes: Changes | None) -> Dispatch:
     """On lists of its own: nothing is shared with other tests, and nothing has to be emptied."""
     return RedisDispatch(server.address, prefix=f"{uuid.uuid4()}:", local=LocalDispatch(changes))
@@ -64,6 +70,7 @@ STORES: dict[str, StoreBackend] = {
     "sqlite": StoreBackend(_sqlite_file, lambda address: SQLiteStore(Path(address))),
     _MACHINE: _on_postgres(running.machine_postgres),
     _WHEEL: _on_postgres(running.wheel_postgres),
+    "pgbouncer": StoreBackend(_database_behind_pgbouncer, lambda address: PostgresStore(address, pgbouncer=True)),
 }
 
 DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
@@ -74,8 +81,7 @@ DISPATCHES: dict[str, Callable[[Changes | None], Dispatch]] = {
 }
 
 CANNOT: dict[str, dict[str, str]] = {
-    _MACHINE: {"changes": "no cheap number tells there; who waits for others' work scans"},
-    _WHEEL: {"changes": "no cheap number tells there; who waits for others' work scans"},
+    **dict.fromkeys((_MACHINE, _WHEEL, "pgbouncer"), {"changes": "no cheap number tells there; who waits scans"}),
     "silent": {
         "hints": "it is for a process without a worker: nobody there takes hints, so none are kept",
         "changes": "nobody there waits for work",

@@ -1,4 +1,7 @@
-"""From settings to a ``Runtime``: the only module that names a backend."""
+"""From settings to a ``Runtime``: the only module that names a backend.
+
+Those with a client library are imported where they are chosen: without, a process is ten MiB smaller.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,12 @@ from treadle.artifacts.folder import ArtifactFolder
 from treadle.clock import AnchoredClock, rising_seconds
 from treadle.dispatch.local import LocalDispatch, SilentDispatch
 from treadle.dispatch.protocol import Dispatch
-from treadle.dispatch.redis import RedisDispatch
 from treadle.errors import RegistrationError, SettingsError, Unavailable
 from treadle.jobtype import Registry
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
 from treadle.store.postgres.address import shown
-from treadle.store.postgres.store import PostgresStore
 from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
@@ -108,6 +109,8 @@ def new_dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispa
     changes = store.changes if _postgres_address(settings) is None else None
     if settings.redis_url is None:
         return LocalDispatch(changes) if has_worker else SilentDispatch()
+    from treadle.dispatch.redis import RedisDispatch
+
     try:
         dispatch = RedisDispatch(
             settings.redis_url,
@@ -156,13 +159,15 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
 
 
 async def open_store(settings: Settings) -> Store:
-    """The store of ``DATABASE_URL``, open; a database server is waited for. Raises ``StoreRefused``, ``Unavailable``."""
+    """The store of ``DATABASE_URL``, open; a server is waited for. Raises ``StoreRefused``, ``Unavailable``."""
     migrate = settings.migrate == "on"
     address = _postgres_address(settings)
     if address is None:
         file = SQLiteStore(_sqlite_path(settings))
         await file.open(migrate=migrate)
         return file
+    from treadle.store.postgres.store import PostgresStore
+
     store = PostgresStore(address, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
     give_up_at = rising_seconds() + DATABASE_WAIT_SECONDS
     told = ""

@@ -78,17 +78,14 @@ async def test_without_the_store_everything_is_a_503_with_a_time_to_come_back(ap
 async def test_health_looks_once_for_all_who_ask_and_never_twice_at_a_time(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (await api.client.get("/health")).status_code == 200  # Redis is reached by now, where there is one
     monkeypatch.setattr("treadle.api.health.CHECK_SECONDS", 0.05)
     store = with_faults(api)
     gate = store.hold("ping")
 
     for _ in range(3):
         answer = await api.client.get("/health")
-        assert (answer.status_code, answer.json()["checks"]) == (
-            503,
-            {"store": "unavailable", "output": "ok", "hints": "ok"},
-        )
+        # Of the store alone: the look at Redis takes longer than that.
+        assert (answer.status_code, answer.json()["checks"]["store"]) == (503, "unavailable")
 
     assert store.calls["ping"] == 1
     gate.open()

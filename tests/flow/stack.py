@@ -32,8 +32,8 @@ FAST = {
     "TREADLE_LOG_FORMAT": "json",
 }
 APPS = Path(__file__).parent / "apps"
-SOURCE = Path(treadle.__file__).parents[1]
-"""The code that the tests import is the code that the stack runs, whatever else is installed."""
+SOURCE = str(Path(treadle.__file__).parents[1])
+"""Of the Treadle that this run has imported: the processes it starts shall be of no other."""
 
 
 def children(pid: int) -> list[int]:
@@ -60,7 +60,7 @@ class Stack:
             "TREADLE_MAILBOX_SMTP_PORT": str(self.smtp_port),
             "TREADLE_MAILBOX_PORT": str(self.page_port),
             "TREADLE_APP": "ledger:app",
-            "PYTHONPATH": os.pathsep.join([str(APPS), str(SOURCE)]),
+            "PYTHONPATH": f"{APPS}{os.pathsep}{SOURCE}",
             **(settings or {}),
         }
         self.processes: list[subprocess.Popen[bytes]] = []

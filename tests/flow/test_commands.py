@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.flow.conftest import NewStack
+from tests.flow.stack import SOURCE
 from tests.waiting import eventually_blocking
 
 
 def treadle(*arguments: str, cwd: Path, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), **(settings or {})}  # noqa: TID251
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONPATH": SOURCE}  # noqa: TID251
+    environment |= settings or {}
     command = [sys.executable, "-m", "treadle", *arguments]
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL

@@ -122,7 +122,7 @@ def test_a_terminated_worker_gives_its_job_back_without_a_crash(new_stack: NewSt
     stack = new_stack({"TREADLE_GRACE_SECONDS": "0.3"})
     stack.start("api")
     leaving = stack.start("worker")
-    job_id = stack.submit("LEDGER", {"seconds": 2})
+    job_id = stack.submit("LEDGER", {"firstSeconds": 20})
     eventually_blocking(lambda: stack.starts().get(job_id) == [1])
 
     assert stack.stop(leaving) == 0

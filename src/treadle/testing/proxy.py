@@ -55,6 +55,7 @@ class FaultProxy:
         self.accepted = 0
         """Connections accepted so far."""
         self._links: set[_Link] = set()
+        self._newest: _Link | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._silent: dict[Way, bool] = {"up": False, "down": False}
@@ -91,6 +92,15 @@ class FaultProxy:
         """Reset the next connection that has passed so many bytes ``way``; exactly these reach the other side."""
         self._cut_after[way] = passed_bytes
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are now."""
+        return len(self._links)
+
+    def passed_bytes(self, way: Way = "up") -> int:
+        """How many bytes the newest connection has passed ``way``: what a cut in its next exchange counts from."""
+        return 0 if self._newest is None else self._newest.passed_bytes[way]
+
     def silence(self, *ways: Way) -> None:
         """Pass nothing on ``ways`` (both by default), and leave the connections open: half-open for the peers."""
         for way in ways or ("up", "down"):
@@ -113,6 +123,7 @@ class FaultProxy:
             return
         link = _Link(writer, server_writer)
         self._links.add(link)
+        self._newest = link
         flows = [
             asyncio.create_task(self._flow(reader, server_writer, link, "up")),
             asyncio.create_task(self._flow(server_reader, writer, link, "down")),

@@ -17,6 +17,8 @@ class Work(msgspec.Struct, rename="camel"):
     """What a ledger job is told."""
 
     seconds: float = 0.0
+    first_seconds: float | None = None
+    """Of the first attempt, where it is to be another."""
     kill_on_attempt: int = 0
 
 
@@ -34,7 +36,10 @@ def ledger(payload: Work, job: Job) -> dict[str, int]:
     write(job, "start")
     if payload.kill_on_attempt == job.attempt:
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(payload.seconds)  # noqa: TID251  (work that takes time is what this stands for)
+    seconds = payload.seconds
+    if job.attempt == 1 and payload.first_seconds is not None:
+        seconds = payload.first_seconds
+    time.sleep(seconds)  # noqa: TID251  (work that takes time is what this stands for)
     write(job, "done")
     return {"attempt": job.attempt}
 

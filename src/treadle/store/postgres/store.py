@@ -18,6 +18,7 @@ from treadle.store.postgres.rows import claimed_job, job_id, orphan, stored_job,
 from treadle.store.postgres.scanning import Scanning
 from treadle.store.postgres.schema import bring_up_to_date, check_server
 from treadle.store.postgres.statement import SQL
+from treadle.store.postgres.statistics import Statistics
 from treadle.store.protocol import (
     ClaimRequest,
     Expiry,
@@ -53,6 +54,7 @@ class PostgresStore:
         self._declared: set[str] = set()
         self._scanning = Scanning(self._connections)
         self._pruning = Pruning(self._connections)
+        self._statistics = Statistics(self._connections)
 
     async def open(self, *, migrate: bool) -> None:
         """See ``Store.open``. Raises ``Unavailable`` where no server answers yet: it may be asked again."""
@@ -71,6 +73,7 @@ class PostgresStore:
     async def aclose(self) -> None:
         """See ``Store.aclose``."""
         await self._connections.aclose()
+        await self._statistics.aclose()
 
     async def ping(self) -> None:
         """See ``Store.ping``: a server that only reads says so."""
@@ -106,6 +109,7 @@ class PostgresStore:
         else:
             kept = await self._connections.write(SQL["insert"], writing.insert_values(units, new, now))
         self._declared |= named
+        self._statistics.inserted(sum(len(unit.jobs) for unit in units))
         return writing.insert_results(units, kept)
 
     async def claim(self, request: ClaimRequest, now: datetime) -> list[ClaimedJob]:

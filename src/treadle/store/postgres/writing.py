@@ -34,7 +34,18 @@ Values = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEPS_ERROR = frozenset({Verb.RELEASE, Verb.SNOOZE, Verb.ABORT})
 """Ends that say nothing of their own: the last failure stays readable."""
-_ENDS = {verb for verb in Verb if sources_of(verb, Actor.SETTLER)}
+_ENDS = [verb for verb in Verb if sources_of(verb, Actor.SETTLER)]
+_TARGETS = {verb: (target_of(verb), target_of(verb, cancel_requested=True)) for verb in _ENDS}
+"""Where each end leads, without and with a cancel requested."""
+_ENDINGS: Values = {
+    "ending_verbs": [verb.value for verb in _ENDS],
+    "ending_targets": [target_of(verb).value for verb in _ENDS],
+    "ending_cancelled_targets": [target_of(verb, cancel_requested=True).value for verb in _ENDS],
+    "ending_is_final": [target_of(verb) in FINAL for verb in _ENDS],
+    "ending_snoozes": [1 if verb is Verb.SNOOZE else 0 for verb in _ENDS],
+    "ending_keeps_error": [verb in _KEEPS_ERROR for verb in _ENDS],
+}
+"""What the query ``settle`` takes for every verb once, rather than with every move."""
 
 
 # ----------------------------------------------------------------------------------------------- insert
@@ -118,24 +129,21 @@ def settle_values(moves: Sequence[Move], now: datetime) -> Values:
     """
     first: dict[tuple[JobId, int], Move] = {}
     for move in moves:
-        if move.verb not in _ENDS:
+        if move.verb not in _TARGETS:
             raise ValueError(f"{move.verb} ends no attempt")
         first.setdefault((move.job_id, move.attempt), move)
     sent = [first[name] for name in sorted(first)]
     return {
+        **_ENDINGS,
         "now": now,
         "max_kept_errors": MAX_KEPT_ERRORS,
         "ids": [move.job_id for move in sent],
         "attempts": [move.attempt for move in sent],
-        "targets": [target_of(move.verb).value for move in sent],
-        "cancelled_targets": [target_of(move.verb, cancel_requested=True).value for move in sent],
-        "is_final": [target_of(move.verb) in FINAL for move in sent],
+        "verbs": [move.verb.value for move in sent],
         "failures": [move.failures for move in sent],
         "crashes": [move.crashes for move in sent],
-        "snoozes": [1 if move.verb is Verb.SNOOZE else 0 for move in sent],
         "run_ats": [move.run_at for move in sent],
         "results": [move.result for move in sent],
-        "keeps_error": [move.verb in _KEEPS_ERROR for move in sent],
         "errors": [move.error for move in sent],
         "artifacts": [move.artifacts for move in sent],
         "progress": [move.progress for move in sent],
@@ -157,8 +165,8 @@ def settled(move: Move, row: Row | None) -> Settled:
     was sent again. No other move of the batch can have changed that: it would have been refused.
     """
     if row is not None and row["attempts"] == move.attempt:
-        status = Status(row["status"])
-        if status is target_of(move.verb, cancel_requested=row["cancel_requested"]):
+        status = _TARGETS[move.verb][row["cancel_requested"]]
+        if row["status"] == status.value:
             return Settled(move.job_id, status, row["queue"], PRIORITY_BY_LABEL[row["priority"]])
     return Settled(move.job_id, None)
 

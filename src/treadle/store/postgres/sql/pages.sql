@@ -17,25 +17,30 @@ FROM (SELECT count(*) AS looked, (SELECT id FROM looked ORDER BY id LIMIT 1) AS 
 ORDER BY found.id DESC;
 
 -- name: page_status
--- Of statuses that jobs_status holds, each walked by itself and merged.
+-- Of statuses that jobs_status holds, each walked by itself.
 WITH looked AS MATERIALIZED (
   SELECT id, type, queue, priority FROM (
-    SELECT id, type, queue, priority FROM jobs
-    WHERE status = 'scheduled' AND 'scheduled' = ANY (:statuses::text[]) AND id < :below::uuid
+    (SELECT id, type, queue, priority FROM jobs
+     WHERE status = 'scheduled' AND 'scheduled' = ANY (:statuses::text[]) AND id < :below::uuid
+     ORDER BY id DESC LIMIT :window::int)
     UNION ALL
-    SELECT id, type, queue, priority FROM jobs
-    WHERE status = 'retrying' AND 'retrying' = ANY (:statuses) AND id < :below
+    (SELECT id, type, queue, priority FROM jobs
+     WHERE status = 'retrying' AND 'retrying' = ANY (:statuses) AND id < :below
+     ORDER BY id DESC LIMIT :window)
     UNION ALL
-    SELECT id, type, queue, priority FROM jobs
-    WHERE status = 'failed' AND 'failed' = ANY (:statuses) AND id < :below
+    (SELECT id, type, queue, priority FROM jobs
+     WHERE status = 'failed' AND 'failed' = ANY (:statuses) AND id < :below
+     ORDER BY id DESC LIMIT :window)
     UNION ALL
-    SELECT id, type, queue, priority FROM jobs
-    WHERE status = 'dead' AND 'dead' = ANY (:statuses) AND id < :below
+    (SELECT id, type, queue, priority FROM jobs
+     WHERE status = 'dead' AND 'dead' = ANY (:statuses) AND id < :below
+     ORDER BY id DESC LIMIT :window)
     UNION ALL
-    SELECT id, type, queue, priority FROM jobs
-    WHERE status = 'cancelled' AND 'cancelled' = ANY (:statuses) AND id < :below
+    (SELECT id, type, queue, priority FROM jobs
+     WHERE status = 'cancelled' AND 'cancelled' = ANY (:statuses) AND id < :below
+     ORDER BY id DESC LIMIT :window)
   ) AS merged
-  ORDER BY id DESC LIMIT :window::int
+  ORDER BY id DESC LIMIT :window
 ), found AS (
   SELECT id FROM looked
   WHERE (:type::text IS NULL OR type = :type) AND (:queue::text IS NULL OR queue = :queue)
