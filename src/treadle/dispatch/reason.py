@@ -18,7 +18,7 @@ OLDEST_MAJOR = 7
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (redis.AuthenticationError, "it wants another user name or password"),
     (redis.AuthenticationWrongNumberOfArgsError, "it wants another user name or password"),
-    (redis.NoPermissionError, "this user may not do what is needed: INFO, RPUSH, RPUSHX and BLMPOP on its lists"),
+    (redis.NoPermissionError, "this user may not do what is needed: RPUSH, RPUSHX, BLMPOP and TYPE on the lists"),
     (redis.BusyLoadingError, "it is still loading its data"),
     (redis.OutOfMemoryError, "its memory is full"),
     (redis.ReadOnlyError, "it is a read-only replica"),

@@ -247,7 +247,11 @@ class RedisDispatch:
     async def _leave_out_wrong(self, lines: Sequence[str]) -> bool:
         """One wrong list makes BLMPOP refuse all of them: find it. It is not ours to delete."""
         types = await self._link.ask([("TYPE", line) for line in lines], ANSWER_SECONDS)
-        wrong = [line for line, kind in zip(lines, types, strict=True) if kind not in (b"list", b"none")]
+        wrong = [
+            line
+            for line, kind in zip(lines, types, strict=True)
+            if isinstance(kind, bytes) and kind not in (b"list", b"none")
+        ]
         until = asyncio.get_running_loop().time() + WRONG_SECONDS
         self._wrong_until |= dict.fromkeys(wrong, until)
         if wrong:
