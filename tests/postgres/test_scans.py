@@ -91,9 +91,7 @@ async def test_a_job_that_was_made_behind_the_mark_is_found_by_the_next_scan(
     assert [job.id for job in await scan(marked, worker_id)] == [late]
 
 
-async def test_what_is_ahead_and_what_is_behind_come_in_ready_order(
-    marked: PostgresStore, worker_id: WorkerId
-) -> None:
+async def test_what_is_ahead_and_what_is_behind_come_in_ready_order(marked: PostgresStore, worker_id: WorkerId) -> None:
     ahead = [await inserted(marked, now=at(seconds)) for seconds in (1002, 1001)]
     late = await inserted(marked, now=behind())
 
