@@ -1,0 +1,95 @@
+"""Upkeep: retention walks on where it stopped, and a young table gets its statistics."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.builders import NOW, a_new_job
+from tests.conformance.steps import an_id_at, at, claim, insert, move
+from tests.postgres.conftest import Beside, NewStore
+from tests.waiting import eventually
+from treadle.ids import JobId, WorkerId
+from treadle.states import Status, Verb
+from treadle.store.postgres import pruning
+from treadle.store.postgres.statistics import FIRST_LOOK_ROWS
+from treadle.store.postgres.store import PostgresStore
+from treadle.store.protocol import Expiry
+
+COMPLETED = [Expiry(Status.COMPLETED, at(0))]
+LONG_AGO = at(-1000)
+
+
+async def finished(store: PostgresStore, worker_id: WorkerId, verb: Verb, count: int, first: int) -> list[JobId]:
+    """Jobs whose ids rise from ``first`` on, ended with ``verb`` long ago."""
+    jobs = [a_new_job(id=an_id_at(LONG_AGO, number)) for number in range(first, first + count)]
+    ids = await insert(store, *jobs, now=LONG_AGO)
+    await claim(store, worker_id, *ids, now=LONG_AGO)
+    await store.settle([move(job_id, 1, verb) for job_id in ids], LONG_AGO)
+    return ids
+
+
+async def test_a_walk_over_what_may_not_go_is_made_in_portions_and_begins_again_at_its_end(
+    store: PostgresStore, worker_id: WorkerId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "WINDOW_ROWS", 10)
+    await finished(store, worker_id, Verb.FAIL, 25, first=0)
+    late = await finished(store, worker_id, Verb.COMPLETE, 3, first=25)
+
+    removed = [await store.prune(COMPLETED, 100, NOW) for _ in range(4)]
+
+    assert removed == [0, 0, 3, 0]
+    assert await store.statuses(late) == {}
+
+
+async def test_what_finished_late_behind_the_walk_is_found_by_the_next_one(
+    store: PostgresStore, worker_id: WorkerId
+) -> None:
+    early = await finished(store, worker_id, Verb.COMPLETE, 4, first=10)
+    assert await store.prune(COMPLETED, 2, NOW) == 2
+
+    behind = await finished(store, worker_id, Verb.COMPLETE, 1, first=1)
+
+    assert await store.prune(COMPLETED, 100, NOW) == 2
+    assert await store.prune(COMPLETED, 100, NOW) == 1
+    assert await store.statuses([*early, *behind]) == {}
+
+
+async def test_two_that_prune_at_once_remove_each_job_once(
+    store: PostgresStore, new_store: NewStore, worker_id: WorkerId
+) -> None:
+    other = new_store()
+    await other.open(migrate=False)
+    ids = await finished(store, worker_id, Verb.COMPLETE, 60, first=0)
+
+    removed = 0
+    while await store.statuses(ids):
+        removed += sum(await asyncio.gather(*(each.prune(COMPLETED, 7, NOW) for each in (store, other))))
+
+    assert removed == 60
+
+
+async def test_a_table_that_grows_from_nothing_is_analyzed_by_who_fills_it(
+    store: PostgresStore, beside: Beside
+) -> None:
+    looking = await beside()
+    known = "SELECT reltuples::int FROM pg_class WHERE relname = 'jobs'"
+    await insert(store, *(a_new_job() for _ in range(FIRST_LOOK_ROWS - 1)))
+    assert await looking.fetchval(known) < 1
+
+    await insert(store, a_new_job())
+
+    await eventually(lambda: looking.fetchval(f"SELECT ({known}) = {FIRST_LOOK_ROWS}"))
+
+
+async def test_a_table_that_is_known_is_left_alone(store: PostgresStore, beside: Beside) -> None:
+    looking = await beside()
+    await insert(store, *(a_new_job() for _ in range(FIRST_LOOK_ROWS - 1)))
+    await looking.execute("ANALYZE jobs")
+    before = await looking.fetchval("SELECT xmin FROM pg_class WHERE relname = 'jobs'")
+
+    await insert(store, *(a_new_job() for _ in range(10)))
+    await store.aclose()
+
+    assert await looking.fetchval("SELECT xmin FROM pg_class WHERE relname = 'jobs'") == before
