@@ -43,7 +43,7 @@ class House:
     async def gather(self, orders: Orders, submitters: Submitters, wrong: Sequence[str]) -> Evidence:
         """What everybody knows, while the APIs still answer."""
         query = self.rung.query
-        jobs = await records.all_jobs(self.fleet.ports[0])
+        jobs = await records.all_jobs(self.fleet.ports)
         with (self.folder / "jobs.jsonl").open("w") as file:
             file.writelines(json.dumps(job) + "\n" for job in jobs.values())
         ledger, effects = records.own_records(self.folder)
