@@ -1,11 +1,4 @@
-"""The plan of faults: what is done when, all of it from a seed.
-
-How many jobs a fault meets is a matter of timing; that the plan is fair is a matter of arithmetic. A job of a built-in
-type is ``dead`` after three crashes, and the API cannot raise that. It runs for some hundredths of a second, so that a
-kill meets one of them in three or four at most. With k kills and pauses over n such jobs a job is met three times with
-a chance of about n * (k / 4n)**3: for 100 over 13,000, less than one run in ten thousand. A handler of the user's type
-runs for a second or for many, is met by nearly every kill, and has a budget of 25.
-"""
+"""The plan of faults: what is done when, all of it from a seed."""
 
 from __future__ import annotations
 

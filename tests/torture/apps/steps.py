@@ -41,9 +41,13 @@ def note(where: Path, phase: str, job: Job, done: int) -> None:
     os.close(handle)
 
 
-# A kill costs the jobs that it meets a crash each. With 25 to spend, none of this type is buried; the built-in types
-# have 3, which cannot be raised from outside: they are short, and so rarely met (see plan.py).
-@app.job("STEPS", retry=Retry(attempts=25, crashes=25, base_seconds=1, cap_seconds=5), timeout=120)
+CRASHES = 25
+"""A kill costs every job that it meets a crash, and a job is buried at the third by default: rightly, where one worker
+after the other dies of it. Here they die of something else, every few seconds, and a job with a crash behind it runs
+longer than before, in a process that has to start. So that ``completed`` can be asked of all, all may be met often."""
+
+
+@app.job("STEPS", retry=Retry(attempts=25, crashes=CRASHES, base_seconds=1, cap_seconds=5), timeout=120)
 def steps(payload: Steps, job: Job) -> dict[str, int]:
     """Go on behind the last saved step; each step takes its time, has its effect, and is saved."""
     done = (job.last_checkpoint or {"done": 0})["done"]
@@ -69,7 +73,7 @@ def _tapped(jobtype: JobType) -> JobType:
         note(LEDGER, "start", job, 0)
         return handler(payload, job)
 
-    return dataclasses.replace(jobtype, handler=call)
+    return dataclasses.replace(jobtype, handler=call, retry=dataclasses.replace(jobtype.retry, crashes=CRASHES))
 
 
 _get = Registry.get
@@ -80,5 +84,6 @@ def _get_tapped(self: Registry, name: str) -> JobType | None:
     return _tapped(found) if found is not None and name in {"CSV_EXPORT", "EMAIL_SEND"} else found
 
 
-# The built-in handlers write no ledger, and are to be counted all the same: tapped where a worker looks them up.
+# The built-in handlers write no ledger, and are to be counted all the same: tapped where a worker looks them up. There
+# they get their crashes, too: the API has no member for these.
 Registry.get = _get_tapped  # type: ignore[method-assign]
