@@ -63,6 +63,8 @@ def reason_of(error: BaseException) -> str:
 def _trouble(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "its host name is not known"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "it closed the connection"
     # Not strerror: asyncio puts an address there. Where there were several to try, there is no number either.
     return os.strerror(error.errno).lower() if error.errno else "no connection to any of its addresses"
 
