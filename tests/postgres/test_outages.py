@@ -11,12 +11,12 @@ import asyncpg
 import pytest
 
 from tests.builders import NOW, a_submission, a_worker
-from tests.conformance.steps import at, claim, inserted, move, read, scan, statuses
+from tests.conformance.steps import at, claim, inserted, move, read, scan, started, statuses
 from tests.postgres.conftest import Beside, NewStore
 from tests.servers.postgres import Postgres
 from tests.waiting import eventually, loop_turns
 from treadle.errors import OutcomeUnknown, Unavailable
-from treadle.ids import JobId, WorkerId
+from treadle.ids import JobId, WorkerId, new_job_id
 from treadle.states import Status, Verb
 from treadle.store.postgres import connection
 from treadle.store.postgres.store import PostgresStore
@@ -244,6 +244,23 @@ async def _backend_of_the_store(looking: asyncpg.Connection) -> _Backend:
         " AND query LIKE '%INSERT INTO jobs%' AND pid <> pg_backend_pid()"
     )
     return _Backend(pids[0]["pid"])
+
+
+async def test_a_settle_whose_second_question_fails_is_not_said_to_be_undone(
+    store: PostgresStore, worker_id: WorkerId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await started(store, worker_id)
+    moves = [move(job.id, 1, Verb.COMPLETE), move(new_job_id(), 1, Verb.COMPLETE)]  # the second one is refused
+
+    async def fail(*_: object) -> None:
+        raise Unavailable("no")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(store._connections, "read", fail)
+        with pytest.raises(OutcomeUnknown):
+            await store.settle(moves, at(1))
+
+    assert [done.status for done in await store.settle(moves, at(1))] == [Status.COMPLETED, None]
 
 
 async def test_a_closed_store_has_no_connection_left(
