@@ -11,12 +11,12 @@ import asyncpg
 import pytest
 
 from tests.builders import NOW, a_submission, a_worker
-from tests.conformance.steps import at, claim, inserted, move, read, scan, statuses
+from tests.conformance.steps import at, claim, inserted, move, read, scan, started, statuses
 from tests.postgres.conftest import Beside, NewStore
 from tests.servers.postgres import Postgres
 from tests.waiting import eventually, loop_turns
 from treadle.errors import OutcomeUnknown, Unavailable
-from treadle.ids import JobId, WorkerId
+from treadle.ids import JobId, WorkerId, new_job_id
 from treadle.states import Status, Verb
 from treadle.store.postgres import connection
 from treadle.store.postgres.store import PostgresStore
@@ -135,7 +135,11 @@ async def test_connections_that_are_thrown_out_again_and_again_cost_nothing_but_
 
 
 async def test_a_server_that_is_down_is_unavailable_at_once_and_used_again_when_it_is_back(
-    store: PostgresStore, worker_id: WorkerId, new_store: NewStore, behind_proxy: str, proxy: FaultProxy
+    store: PostgresStore,
+    new_store: NewStore,
+    behind_proxy: str,
+    proxy: FaultProxy,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     reaching = new_store(behind_proxy)
     await reaching.open(migrate=False)
@@ -143,8 +147,10 @@ async def test_a_server_that_is_down_is_unavailable_at_once_and_used_again_when_
     await proxy.refuse()
     with pytest.raises(Unavailable):
         await eventually(lambda: _raises_no_unknown_outcome(reaching))
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as caught:
         await reaching.statuses([job_id])
+    assert "127.0.0.1" not in str(caught.value)  # a client may read this
+    assert "127.0.0.1" in caplog.text
 
     await proxy.start()
 
@@ -244,6 +250,42 @@ async def _backend_of_the_store(looking: asyncpg.Connection) -> _Backend:
         " AND query LIKE '%INSERT INTO jobs%' AND pid <> pg_backend_pid()"
     )
     return _Backend(pids[0]["pid"])
+
+
+async def test_a_settle_whose_second_question_fails_is_not_said_to_be_undone(
+    store: PostgresStore, worker_id: WorkerId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await started(store, worker_id)
+    moves = [move(job.id, 1, Verb.COMPLETE), move(new_job_id(), 1, Verb.COMPLETE)]  # the second one is refused
+
+    async def fail(*_: object) -> None:
+        raise Unavailable("no")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(store._connections, "read", fail)
+        with pytest.raises(OutcomeUnknown):
+            await store.settle(moves, at(1))
+
+    assert [done.status for done in await store.settle(moves, at(1))] == [Status.COMPLETED, None]
+
+
+async def test_a_database_that_is_gone_while_it_is_used_is_unavailable_and_not_refused(
+    server: Postgres, address: str, store: PostgresStore
+) -> None:
+    name = address.rpartition("/")[2]
+    await store.ping()
+    with server.admin() as admin:
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+    try:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await store.ping()
+    finally:
+        with server.admin() as admin:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+
+    await eventually(lambda: answers(store))
 
 
 async def test_a_closed_store_has_no_connection_left(

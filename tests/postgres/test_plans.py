@@ -83,6 +83,7 @@ SELECT lpad(to_hex(i), 32, '0')::uuid, 'TEST', 'q' || (i % 7), CASE i % 2 WHEN 0
 FROM (SELECT i, timestamptz '2026-05-04' + i * interval '1 second' AS now,
              CASE i % 20 WHEN 0 THEN 'queued' WHEN 1 THEN 'processing' WHEN 2 THEN 'scheduled' WHEN 3 THEN 'failed'
                          ELSE 'completed' END AS status FROM generate_series(1, $1::int) AS i) AS made
+ON CONFLICT (id) DO NOTHING
 """
 REGISTER = """
 INSERT INTO workers (id, host, pid, version, queues, concurrency, started_at, beat_at)
@@ -118,7 +119,7 @@ TARGETS = {"cancel": "cancelled", "requeue": "queued", "bury": "dead"}
 STATUSES = {"page_live": ["queued", "processing"], "page_status": ["failed", "dead"], "page_all": ["completed"]}
 
 
-@pytest.fixture(scope="module", params=["statistics of an empty table", "analyzed"])
+@pytest.fixture(scope="module", params=["statistics of an empty table", "statistics of finished jobs", "analyzed"])
 def filled(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     with running.machine_postgres().database() as address:
         yield request.param, address
@@ -135,6 +136,10 @@ async def connection(filled: tuple[str, str]) -> AsyncIterator[asyncpg.Connectio
     if not await connection.fetchval("SELECT count(*) FROM jobs"):
         await connection.execute("ANALYZE")
         await connection.execute("INSERT INTO queues SELECT 'q' || i FROM generate_series(0, 6) AS i")
+        if how == "statistics of finished jobs":
+            await connection.execute(FILL, ROWS)
+            await connection.execute("DELETE FROM jobs WHERE status <> 'completed'")
+            await connection.execute("VACUUM ANALYZE jobs")
         await connection.execute(FILL, ROWS)
         await connection.execute(REGISTER, VALUES["worker_id"])
         if how == "analyzed":

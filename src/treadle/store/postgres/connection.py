@@ -9,15 +9,18 @@ standby does not have. What does not answer in time loses its connection instead
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 import asyncpg
 
-from treadle.errors import Unavailable
+from treadle.errors import StoreRefused, Unavailable
 from treadle.store.postgres.address import shown
 from treadle.store.postgres.faults import CONNECTION_FAULTS, NeighbourWon, is_lost, loss, no_connection, refusal
 from treadle.store.postgres.lane import Lane
 from treadle.store.postgres.statement import Statement
+
+logger = logging.getLogger("treadle.store")
 
 LANE_CONNECTIONS = 6
 """A process has few kinds of batches, each one at a time; the rest is for reads. A server's default is 100."""
@@ -66,18 +69,15 @@ class Connections:
     def __init__(self, address: str, *, pgbouncer: bool) -> None:
         self._address = address
         self._pgbouncer = pgbouncer
-        self._lane = Lane(self.connect, LANE_CONNECTIONS)
-        self._lease_lane = Lane(self.connect, 1)
+        self._lane = Lane(self._reconnect, LANE_CONNECTIONS)
+        self._lease_lane = Lane(self._reconnect, 1)
+        self._told = ""
         self._running: set[asyncio.Task[Rows]] = set()
         self._is_open = False
 
     def opened(self) -> None:
         """Let calls through from now on."""
         self._is_open = True
-
-    async def reserve(self) -> None:
-        """Have the lease's connection before everybody else's are all taken."""
-        await self._lease_lane.warm()
 
     async def aclose(self) -> None:
         """Finish what was begun, then close every connection. Once more is nothing more."""
@@ -119,6 +119,18 @@ class Connections:
             raise no_connection(error, shown(self._address)) from error
         return connection
 
+    async def _reconnect(self) -> asyncpg.Connection:
+        """A connection for a call. Why there is none is for the log: a client is not told addresses."""
+        try:
+            connection = await self.connect()
+        except (StoreRefused, Unavailable) as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                logger.warning("%s", self._told)
+            raise Unavailable("the database takes no connection") from error
+        self._told = ""
+        return connection
+
     async def _call(self, lane: Lane, statement: Statement, values: Values, *, may_write: bool) -> Rows:
         if not self._is_open:
             raise Unavailable("the store is closed, or not open yet")
@@ -155,13 +167,21 @@ class Connections:
             return rows
         except Exception as error:
             if not is_lost(connection, error):
-                if connection.is_in_transaction():
-                    await connection.execute("ROLLBACK")
+                await _roll_back(connection)
                 raise refusal(error) from error
             connection.terminate()
             raise loss(may_be_done=may_be_done) from error
         finally:
             deadline.cancel()
+
+
+async def _roll_back(connection: asyncpg.Connection) -> None:
+    """End a failed transaction, so that its connection serves the next one. It can commit nothing in any case."""
+    try:
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK")
+    except CONNECTION_FAULTS:
+        connection.terminate()
 
 
 def _give_up(lane: Lane, connection: asyncpg.Connection) -> None:

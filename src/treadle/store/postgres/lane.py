@@ -45,11 +45,6 @@ class Lane:
         finally:
             self._turns.release()
 
-    async def warm(self) -> None:
-        """Have one connection ready. Raises ``Unavailable``, ``StoreRefused``."""
-        async with self.borrow():
-            pass
-
     def forget(self) -> None:
         """Let go of every idle connection: one did not answer, and the others may lead to the same dead end."""
         while self._idle:
