@@ -23,7 +23,7 @@ _LINES = {
     ),
     "api": ("api.before_commit", "api.after_commit", "duties.after_end_lease"),
 }
-_ALWAYS = {"worker0.0": "worker.before_claim", "worker1.0": "worker.before_settle"}
+ALWAYS = {"worker0.0": "worker.before_claim", "worker1.0": "worker.before_settle"}
 _ARMED = 0.8
 _FIRST, _LAST = 4, 40
 """Passes of the line before it acts: seconds to half a minute."""
@@ -48,8 +48,8 @@ def ambush(seed: int, kind: str, name: str) -> Ambush | None:
     that try the two fences, of claims and of outcomes.
     """
     chance = random.Random(f"{seed} ambush {name}")
-    if name in _ALWAYS:
-        return Ambush(_ALWAYS[name], "stop", chance.randint(_FIRST, _LAST // 2))
+    if name in ALWAYS:
+        return Ambush(ALWAYS[name], "stop", chance.randint(_FIRST, _LAST // 2))
     if chance.random() > _ARMED:
         return None
     line = chance.choice(_LINES[kind])

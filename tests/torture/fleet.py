@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import treadle
 from tests.servers import running
 from tests.servers.ports import free_ports
-from tests.torture.ambush import Ambush, Successor, ambush, is_stopped
+from tests.torture.ambush import ALWAYS, Ambush, Successor, ambush, is_stopped
 from tests.torture.stopping import Stop
 from treadle.clock import wall_now
 
@@ -40,7 +40,8 @@ PACE = {
 }
 
 _AMBUSH_SECONDS = 2.5 * LEASE_SECONDS
-"""Long enough to be taken for dead although a watcher was disturbed meanwhile, and had to begin anew."""
+_FIRST_AMBUSH_SECONDS = 30.0
+"""For what is waited for; it comes within two leases, unless the machine is so busy that watchers lose count."""
 
 _GATHER_SECONDS = 12.0
 """As long as a pause may last that is going on already."""
@@ -91,6 +92,8 @@ class Fleet:
     seed: int
     settings: Mapping[str, str]
     """Over ``PACE``."""
+    is_ended: Callable[[int], bool]
+    """Whether the lease of a worker's process has ended. Blocking."""
     is_armed: bool = True
     """With ambushes."""
     members: dict[str, Member] = field(default_factory=dict)
@@ -101,10 +104,13 @@ class Fleet:
     starts_without_store: int = 0
     over: Stop = field(default_factory=Stop)
     """Set: nobody is started any more."""
+    opened: Stop = field(default_factory=Stop)
+    """Set: the first ambushes are over. Undisturbed until then, their victims are surely taken for dead."""
 
     def __post_init__(self) -> None:
         self._guard = running.place().guard
-        self._goes_to_sleep = self._is_asleep = False
+        self.goes_to_sleep = self._is_asleep = False
+        self._first_ambushes = set(ALWAYS) if self.is_armed else set()
         for number, port in enumerate(free_ports(APIS)):
             self._add(Member(f"api{number}", {"API_PORT": str(port)}))
         for number in range(WORKERS):
@@ -120,7 +126,7 @@ class Fleet:
 
     def of(self, kind: str) -> list[Member]:
         """The running members whose name begins so, and to whom nothing is being done."""
-        return [] if self._goes_to_sleep else [m for m in self._free() if m.name.startswith(kind)]
+        return [m for m in self._free() if m.name.startswith(kind)]
 
     def _free(self) -> list[Member]:
         running = (m for m in self.members.values() if m.process is not None and m.process.poll() is None)
@@ -137,19 +143,28 @@ class Fleet:
                         self._meet(member.ambush)
                         tasks.create_task(self._wait_for_the_worst(member, member.ambush))
                         member.ambush = None
+                if not self._first_ambushes:
+                    self.opened.set()
 
     async def _wait_for_the_worst(self, member: Member, ambush: Ambush) -> None:
         """Let a stopped process go on, at the moment at which it can do most harm."""
         assert member.process is not None
+        pid = member.process.pid
+        name = f"{member.name}.{member.started - 1}"
+        seconds = _FIRST_AMBUSH_SECONDS if name in self._first_ambushes else _AMBUSH_SECONDS
         worst = Stop()
-        going_on = asyncio.create_task(self.pause(member, _AMBUSH_SECONDS, worst))
-        successor = Successor(self.folder / "ledger.txt", member.process.pid)
+        going_on = asyncio.create_task(self.pause(member, seconds, worst))
+        successor = Successor(self.folder / "ledger.txt", pid)
         while not (going_on.done() or await self.over.within(0.03)):
             # For a claim it is any moment after the lease has ended; an outcome must meet who runs the job now.
-            if ambush.line != "worker.before_claim" and successor.has_begun():
+            if ambush.line == "worker.before_claim":
+                if await asyncio.to_thread(self.is_ended, pid):
+                    break
+            elif successor.has_begun():
                 break
         worst.set()
         await going_on
+        self._first_ambushes.discard(name)
 
     def _replace(self, member: Member) -> None:
         if member.process is not None:
@@ -226,7 +241,7 @@ class Fleet:
 
         Nobody is started meanwhile: it would be awake, and right to take the others for dead.
         """
-        self._goes_to_sleep = True
+        self.goes_to_sleep = True
         try:
             give_up_at = time.monotonic() + _GATHER_SECONDS
             while len(members := self._free()) < len(self.members):
@@ -237,7 +252,7 @@ class Fleet:
                 for member in members:
                     tasks.create_task(self.pause(member, seconds, stop, kind="suspend"))
         finally:
-            self._is_asleep = self._goes_to_sleep = False
+            self._is_asleep = self.goes_to_sleep = False
         return True
 
     async def stop(self, within_seconds: float = 30) -> list[str]:

@@ -17,7 +17,7 @@ from tests.torture.fleet import Fleet
 from tests.torture.http import NotAnswered, ask
 from tests.torture.mailsink import MailSink, a_mail_sink
 from tests.torture.orders import Orders
-from tests.torture.rungs import RUNGS, Rung
+from tests.torture.rungs import RUNGS, Query, Rung
 from tests.torture.stopping import Stop
 from tests.torture.submitters import Submitters
 from tests.torture.verdict import Verdict, judge
@@ -83,7 +83,7 @@ async def a_house(rung_name: str, seed: int, folder: Path, concurrency: int, *, 
     async with RUNGS[rung_name](folder) as rung, a_mail_sink(seed) as sink:
         mail = {"MAIL_HOST": "127.0.0.1", "MAIL_PORT": str(sink.port)}
         settings = {**mail, "TREADLE_CONCURRENCY": str(concurrency), **rung.settings}
-        fleet = Fleet(folder, seed, settings, is_armed)
+        fleet = Fleet(folder, seed, settings, lambda pid: has_ended(rung.query, pid), is_armed)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(fleet.keep_running())
@@ -94,6 +94,15 @@ async def a_house(rung_name: str, seed: int, folder: Path, concurrency: int, *, 
                     fleet.over.set()
         finally:
             fleet.close()
+
+
+def has_ended(query: Query, pid: int) -> bool:
+    """Whether every lease of a process has ended."""
+    try:
+        rows = query(f"SELECT ended_at FROM workers WHERE pid = {pid}")
+    except OSError:
+        return False
+    return all(ended_at is not None for (ended_at,) in rows)
 
 
 async def _all_answer(fleet: Fleet) -> None:

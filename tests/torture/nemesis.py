@@ -29,6 +29,8 @@ class Nemesis:
 
     async def run(self, stop: Stop) -> None:
         """Return when all are done, or at the stop; everything is whole again then."""
+        while not (self._fleet.opened.is_set or await stop.within(0.1)):
+            pass
         self._begin = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             for fault in self._faults:
@@ -55,6 +57,8 @@ class Nemesis:
             raise ValueError(f"nobody knows how to {fault.kind}")
 
     async def _hurt(self, fault: Fault, verb: str, whom: str, stop: Stop) -> None:
+        while self._fleet.goes_to_sleep and not await stop.within(0.1):
+            pass
         members = self._fleet.of(whom)
         # One of each stays: a fleet that is all away shows less than one that has to carry on.
         if len(members) < 2:

@@ -31,10 +31,8 @@ class Fault:
         return f"{self.at:7.1f} s  {self.kind} ({self.chance:.3f})"
 
 
-def plan(
-    seed: int, kinds: Mapping[str, int], *, seconds: float, every_seconds: float, first_after: float = 0.0
-) -> list[Fault]:
-    """Faults until ``seconds``, none before ``first_after``, one ``every_seconds`` or so. Kinds come from a shuffled
+def plan(seed: int, kinds: Mapping[str, int], *, seconds: float, every_seconds: float) -> list[Fault]:
+    """Faults over ``seconds``, one ``every_seconds`` or so. Kinds come from a shuffled
     deck: none is forgotten for long, and where there is room for as many faults as kinds, each comes.
     """
     chance = random.Random(f"{seed} plan")
@@ -42,7 +40,7 @@ def plan(
     chance.shuffle(rare)
     deck = rare[::-1]
     faults: list[Fault] = []
-    at = first_after + every_seconds * chance.uniform(0.5, 1.5)
+    at = every_seconds * chance.uniform(0.5, 1.5)
     while at < seconds:
         if not deck:
             deck = [kind for kind, count in kinds.items() for _ in range(count)]

@@ -20,7 +20,7 @@ from tests.torture.submitters import Submitters
 from tests.torture.verdict import Verdict
 
 _OVERTURE_SECONDS = 3 * LEASE_SECONDS
-"""Nothing but the first two ambushes: watchers that are disturbed all the time would take nobody for dead."""
+"""About as long as the first two ambushes take, before which nothing else is done."""
 
 _LATE_SECONDS = 120.0
 """For submissions, after the last was due and the last fault is over: then somebody is never answered."""
@@ -91,9 +91,8 @@ class _Run:
         faults = plan(
             options.seed,
             kinds,
-            seconds=options.seconds,
+            seconds=options.seconds - _OVERTURE_SECONDS,
             every_seconds=options.every_seconds,
-            first_after=_OVERTURE_SECONDS,
         )
         (options.folder / "plan.txt").write_text("".join(f"{fault}\n" for fault in faults))
         self._stop = Stop()
