@@ -46,6 +46,8 @@ class House:
         jobs = await records.all_jobs(self.fleet.ports)
         with (self.folder / "jobs.jsonl").open("w") as file:
             file.writelines(json.dumps(job) + "\n" for job in jobs.values())
+        with (self.folder / "hurts.txt").open("w") as file:
+            file.writelines(f"{hurt}\n" for hurt in records.hurts_of(self.fleet))
         ledger, effects = records.own_records(self.folder)
         return Evidence(
             orders=orders,
