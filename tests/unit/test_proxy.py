@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -160,4 +162,26 @@ async def test_new_connections_go_to_the_new_upstream(proxy: FaultProxy, echo: E
     assert await said(*await connect(proxy), b"a") == b"a"
 
     assert (bytes(echo.received), bytes(other.received)) == (b"", b"a")
+    server.close()
+
+
+async def test_a_reset_of_the_server_is_passed_on() -> None:
+    # As from a server that dies: who kept the client's end open would make it wait for its time-out instead.
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    proxy = FaultProxy("127.0.0.1", server.sockets[0].getsockname()[1])
+    await proxy.start()
+    reader, writer = await connect(proxy)
+
+    writer.write(b"hello")
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 5)
+
+    writer.close()
+    await proxy.aclose()
     server.close()

@@ -20,6 +20,15 @@ _CHUNK_BYTES = 64 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+async def _read(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> bytes:
+    """The next bytes; a reset of one side is one of the other."""
+    try:
+        return await source.read(_CHUNK_BYTES)
+    except OSError:
+        _reset(sink)
+        raise
+
+
 @dataclass(eq=False)
 class _Link:
     """One client's connection and the one made for it."""
@@ -138,7 +147,7 @@ class FaultProxy:
 
     async def _flow(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, link: _Link, way: Way) -> None:
         with contextlib.suppress(OSError):
-            while chunk := await source.read(_CHUNK_BYTES):
+            while chunk := await _read(source, sink):
                 if self.delay_seconds:
                     await asyncio.sleep(self.delay_seconds)
                 while self._silent[way]:
