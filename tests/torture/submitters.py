@@ -40,6 +40,8 @@ class Submitters:
         """Orders in requests without a key that may have been stored although no answer came, and how often: such a
         request was sent again, so a job may be there more than once, and only one of them was ever promised."""
         self.answers: Counter[str] = Counter()
+        self.acked_at = time.monotonic()
+        """When the last of them was acknowledged."""
 
     async def run(self) -> None:
         """Return when all are acknowledged, or at the stop."""
@@ -82,6 +84,7 @@ class Submitters:
                     self.twice.append(job_id)
                 self._file.write(f"{job_id} {number}\n")
             self._file.flush()
+            self.acked_at = time.monotonic()
             return True
         if answer.status not in {409, 503} or (answer.status == 409 and unit.key is None):
             raise Refused(f"order {unit.first}: {answer.status} {answer.body[:300]!r}")

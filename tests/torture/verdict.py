@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.torture.evidence import Evidence, order_in, order_of
-from tests.torture.ledger import by_job
+from tests.torture.ledger import Line, by_job
 from tests.torture.mailsink import Mail
 from tests.torture.orders import Orders
 
@@ -160,12 +160,15 @@ def _results(evidence: Evidence) -> Iterator[str]:
 def _saved(evidence: Evidence) -> Iterator[str]:
     effects = by_job(evidence.effects)
     for job_id, lines in by_job(evidence.ledger).items():
-        saved = 0
+        saved: list[Line] = []
         for line in lines:
             if line.phase == "saved":
-                saved = max(saved, line.done)
-            elif line.phase == "start" and line.done < saved:
-                yield f"{job_id}: attempt {line.attempt} began at step {line.done}, and {saved} had been saved"
+                saved.append(line)
+                continue
+            # By earlier attempts: one that was stopped before its handler may begin when a later one is well on its way.
+            known = max((before.done for before in saved if before.attempt < line.attempt), default=0)
+            if line.done < known:
+                yield f"{job_id}: attempt {line.attempt} began at step {line.done}, and {known} had been saved"
         job = evidence.jobs.get(job_id)
         if job is not None and job["type"] == "STEPS" and job["status"] == "completed":
             steps = {line.done for line in effects.get(job_id, ())}
