@@ -14,6 +14,7 @@ from treadle.errors import (
     TreadleError,
     Unavailable,
 )
+from treadle.isolation import Isolation
 from treadle.outcome import NonRetryable, Park, Snooze
 from treadle.retry import Retry
 
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Conflict",
     "InvalidInput",
+    "Isolation",
     "Job",
     "LeaseLost",
     "NonRetryable",

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from treadle.context import Job
 from treadle.errors import RegistrationError
+from treadle.isolation import Isolation
 from treadle.job import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, MAX_TYPE_LENGTH
 from treadle.queue import DEFAULT_QUEUE, QUEUE_NAME_RULE, is_queue_name
 from treadle.retry import Retry
@@ -37,6 +38,8 @@ class JobType:
     retry: Retry
     timeout_seconds: float
     queue: str
+    isolation: Isolation | None
+    """``None``: in the worker's own process, until it has crashed once."""
 
 
 class Registry:
@@ -88,10 +91,13 @@ class Registry:
         retry: Retry | None = None,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         queue: str = DEFAULT_QUEUE,
+        isolate: bool | Isolation = False,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated function as the handler of the type ``name``; the function itself is unchanged.
 
-        ``timeout`` is in seconds. An ``async def`` handler runs on the handlers' loop, a ``def`` in a thread.
+        ``timeout`` is in seconds. An ``async def`` handler runs on the handlers' loop, a ``def`` in a thread; with
+        ``isolate=True`` (or an ``Isolation`` with limits of its own) either runs in a child process, which is killed
+        at the timeout and takes nothing with it when it dies.
         Raises ``RegistrationError``.
         """
         if not isinstance(name, str) or not _TYPE_NAME.fullmatch(name):
@@ -106,6 +112,10 @@ class Registry:
             raise RegistrationError(f"{where}: queue= must be {QUEUE_NAME_RULE}")
         if retry is not None and not isinstance(retry, Retry):
             raise RegistrationError(f"{where}: retry= must be a Retry, as in retry=Retry(attempts=5)")
+        if not isinstance(isolate, bool | Isolation):
+            raise RegistrationError(
+                f"{where}: isolate= must be True, False or an Isolation, as in Isolation(memory_mb=256)"
+            )
 
         def register(handler: Handler) -> Handler:
             takes_job, annotation = _signature(where, handler)
@@ -123,6 +133,7 @@ class Registry:
                     retry=retry or Retry(),
                     timeout_seconds=float(timeout),
                     queue=queue,
+                    isolation=(Isolation() if isolate else None) if isinstance(isolate, bool) else isolate,
                 )
             )
             return handler

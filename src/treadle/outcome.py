@@ -86,7 +86,14 @@ class Aborted:
     """The handler ended because a cancel was requested."""
 
 
-Outcome = Succeeded | Failed | Snoozed | Parked | Released | Aborted
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The child process that ran the handler died without an answer; it counts like the death of a worker."""
+
+    message: str
+
+
+Outcome = Succeeded | Failed | Snoozed | Parked | Released | Aborted | Crashed
 
 
 def clip(text: str, max_bytes: int = MAX_TEXT_BYTES) -> str:

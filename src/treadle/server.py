@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from treadle.allocator import return_large_buffers
 from treadle.api.app import create_app
 from treadle.app import Treadle
 from treadle.assemble import VERSION, load_apps, open_runtime, registry_of
+from treadle.child import COMMAND, first_words
 from treadle.duties.duties import Duties
 from treadle.failpoints import arm
 from treadle.listen import listen
@@ -24,6 +25,7 @@ from treadle.mailbox.server import Mailbox
 from treadle.service.browse import Watcher
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
+from treadle.worker.children import Children
 from treadle.worker.worker import Worker
 
 logger = logging.getLogger("treadle.server")
@@ -61,8 +63,13 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-async def run(settings: Settings, rooms: Rooms, started: Callable[[Started], None]) -> int:
-    """Run until a signal; the exit code. Raises ``SettingsError``, ``StoreRefused``, ``Unavailable`` at start."""
+async def run(
+    settings: Settings, rooms: Rooms, started: Callable[[Started], None], child_environment: Mapping[str, str]
+) -> int:
+    """Run until a signal; the exit code. Raises ``SettingsError``, ``StoreRefused``, ``Unavailable`` at start.
+
+    ``child_environment``: the environment of handlers' child processes.
+    """
     return_large_buffers()
     arm(settings.failpoints)
     stopping = asyncio.Event()
@@ -74,7 +81,7 @@ async def run(settings: Settings, rooms: Rooms, started: Callable[[Started], Non
             await stack.enter_async_context(_mailbox(settings, sockets, up))
         worker: Worker | None = None
         if rooms.api or rooms.worker:
-            worker = await _start_house(settings, rooms, sockets, stack, up)
+            worker = await _start_house(settings, rooms, sockets, stack, up, child_environment)
         started(up)
         await _until_stopped(stopping, worker)
         logger.info("stopping")
@@ -82,7 +89,12 @@ async def run(settings: Settings, rooms: Rooms, started: Callable[[Started], Non
 
 
 async def _start_house(
-    settings: Settings, rooms: Rooms, sockets: dict[str, socket.socket], stack: AsyncExitStack, up: Started
+    settings: Settings,
+    rooms: Rooms,
+    sockets: dict[str, socket.socket],
+    stack: AsyncExitStack,
+    up: Started,
+    child_environment: Mapping[str, str],
 ) -> Worker | None:
     apps = load_apps(settings)
     runtime = await stack.enter_async_context(open_runtime(settings, registry_of(apps), has_worker=rooms.worker))
@@ -96,7 +108,8 @@ async def _start_house(
     stack.push_async_callback(duties.stop)
     worker: Worker | None = None
     if rooms.worker:
-        worker = Worker(runtime, VERSION)
+        children = Children(COMMAND, child_environment, first_words(settings))
+        worker = Worker(runtime, VERSION, children)
         await worker.start()
         stack.push_async_callback(worker.stop, settings.grace_seconds)
         up.rooms.append("worker")

@@ -10,6 +10,7 @@ import uvloop
 from rich.console import Console
 
 from treadle.cli.loading import load_settings
+from treadle.environment import child_environment
 from treadle.server import Rooms, Started, run
 from treadle.settings import Settings
 
@@ -41,7 +42,7 @@ def mailbox() -> int:
 
 def _serve(settings: Settings, rooms: Rooms) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings, rooms, lambda up: _print(settings, up)))
+        return runner.run(run(settings, rooms, lambda up: _print(settings, up), child_environment()))
 
 
 def _print(settings: Settings, up: Started) -> None:

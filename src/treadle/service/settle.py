@@ -12,8 +12,8 @@ from treadle.errors import Unstorable
 from treadle.failpoints import hit
 from treadle.ids import JobId, WorkerId
 from treadle.job import AttemptError, ClaimedJob
-from treadle.outcome import Aborted, Failed, Outcome, Parked, Released, Snoozed, Succeeded, clip
-from treadle.retry import MAX_SNOOZES, after_failure
+from treadle.outcome import Aborted, Crashed, Failed, Outcome, Parked, Released, Snoozed, Succeeded, clip
+from treadle.retry import MAX_SNOOZES, after_crash, after_failure
 from treadle.service.runtime import Runtime
 from treadle.states import Status, Verb
 from treadle.store.protocol import Move, Note, Settled
@@ -83,6 +83,8 @@ def move_for(runtime: Runtime, job: ClaimedJob, outcome: Outcome, worker_id: Wor
         return _move(job, Verb.RELEASE)
     if isinstance(outcome, Aborted):
         return _move(job, Verb.ABORT)
+    if isinstance(outcome, Crashed):
+        return _crash_move(runtime, job, outcome, worker_id, now)
     if isinstance(outcome, Snoozed):
         if job.snoozes < MAX_SNOOZES:
             return _move(job, Verb.SNOOZE, run_at=now + timedelta(seconds=outcome.seconds))
@@ -96,6 +98,18 @@ def move_for(runtime: Runtime, job: ClaimedJob, outcome: Outcome, worker_id: Wor
     if verb is Verb.RETRY:
         run_at = now + timedelta(seconds=job.backoff.delay_seconds(job.failures + 1, runtime.chance))
     return _move(job, verb, failures=1, run_at=run_at, error=failure.message, failure=failure)
+
+
+def _crash_move(runtime: Runtime, job: ClaimedJob, outcome: Crashed, worker_id: WorkerId, now: datetime) -> Move:
+    """As the reaper does for a worker's death (``service/reap``), but at once: the worker saw it happen."""
+    verb = after_crash(job.crashes, job.max_crashes)
+    kind, message, run_at = "crash", outcome.message, None
+    if verb is Verb.RETRY:
+        run_at = now + timedelta(seconds=job.backoff.delay_seconds(job.crashes + 1, runtime.chance))
+    else:
+        kind, message = "poison", f"poison: {job.crashes + 1} processes died while running this job; {message}"
+    failure = _failure(job, kind, message, None, worker_id, now)
+    return _move(job, verb, crashes=1, run_at=run_at, error=failure.message, failure=failure)
 
 
 def _move(job: ClaimedJob, verb: Verb, **members: object) -> Move:

@@ -96,6 +96,15 @@ class Attempt:
         """What was taken could not be written: it is new once more."""
         self._is_progress_new = True
 
+    @property
+    def lease_valid_until(self) -> float:
+        """Rising seconds until which the worker's lease holds for certain; 0 where the job is lost."""
+        return 0.0 if self.is_lost else self._lease_valid_until()
+
+    async def save_checkpoint_here(self, checkpoint: bytes) -> None:
+        """``save_checkpoint`` for who is on the worker's loop already. Raises ``LeaseLost``."""
+        await self._save_checkpoint(self, checkpoint)
+
     def is_cancelled(self) -> bool:
         """See ``AttemptLink``."""
         return self._stopped.is_set()

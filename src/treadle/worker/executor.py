@@ -12,6 +12,7 @@ import msgspec
 from treadle.context import Job
 from treadle.errors import InvalidInput, Unstorable
 from treadle.failpoints import hit
+from treadle.isolation import Isolation
 from treadle.job import MAX_RESULT_BYTES
 from treadle.jobtype import JobType, Registry
 from treadle.jsontext import to_storable
@@ -30,6 +31,7 @@ from treadle.outcome import (
 )
 from treadle.telemetry import FieldsAdapter
 from treadle.worker.attempt import Attempt, StopReason
+from treadle.worker.children import Children
 from treadle.worker.handlers import HandlerLoop, HandlerThreads
 
 logger = logging.getLogger("treadle.handler")
@@ -46,8 +48,17 @@ class _Interrupted:
 class Executor:
     """Runs attempts with user code kept off the worker's loop."""
 
-    def __init__(self, registry: Registry, loop: HandlerLoop, threads: HandlerThreads, overrun_seconds: float) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        loop: HandlerLoop,
+        threads: HandlerThreads,
+        overrun_seconds: float,
+        children: Children | None = None,
+    ) -> None:
+        """Without ``children`` every handler runs in this process; that is so in a child itself."""
         self._registry = registry
+        self._children = children
         self._loop = loop
         self._threads = threads
         self._overrun_seconds = overrun_seconds
@@ -69,6 +80,9 @@ class Executor:
         if attempt.stop_reason is not None:
             # Stopped between its claim and its slot: user code is not even begun.
             return Released() if attempt.stop_reason is StopReason.SHUTDOWN else Aborted()
+        if self._children is not None and (jobtype.isolation is not None or job.crashes > 0):
+            # What has taken a process down once may do so again: from now on it buries itself and no neighbour.
+            return await self._children.run(attempt, jobtype.isolation or Isolation())
         if jobtype.is_async:
             future, interrupt = self._loop.run(_run_async(jobtype, attempt))
             attempt.interrupt_with(interrupt)

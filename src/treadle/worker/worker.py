@@ -10,6 +10,7 @@ from treadle.jobtype import Hook
 from treadle.service.runtime import Runtime
 from treadle.service.settle import Settler
 from treadle.worker.attempt import StopReason
+from treadle.worker.children import Children
 from treadle.worker.executor import Executor
 from treadle.worker.handlers import HandlerLoop, HandlerThreads
 from treadle.worker.holding import Holding
@@ -27,13 +28,16 @@ LAST_WORDS_SECONDS = 3.0
 class Worker:
     """Runs jobs from ``start`` to ``stop``."""
 
-    def __init__(self, runtime: Runtime, version: str) -> None:
+    def __init__(self, runtime: Runtime, version: str, children: Children | None = None) -> None:
+        """``children``: where isolated handlers run; without it they run in this process, like all others."""
         self._runtime = runtime
+        self._children = children
         self._holding = Holding()
         self._settler = Settler(runtime)
         self.lease = Lease(runtime, self._holding, self._settler, version)
         self._handlers = HandlerLoop()
-        self._executor = Executor(runtime.registry, self._handlers, HandlerThreads(), runtime.settings.overrun_seconds)
+        overrun_seconds = runtime.settings.overrun_seconds
+        self._executor = Executor(runtime.registry, self._handlers, HandlerThreads(), overrun_seconds, children)
         self._runner = Runner(runtime, self._holding, self._settler, self.lease, self._executor)
         self._claiming: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -54,6 +58,8 @@ class Worker:
         self._handlers.start()
         for hook in self._runtime.registry.start_hooks:
             await asyncio.wait_for(asyncio.wrap_future(self._handlers.run(_call(hook))[0]), HOOK_SECONDS)
+        if self._children is not None and any(jobtype.isolation is not None for jobtype in self._runtime.registry):
+            await self._children.warm()
         await self.lease.begin()
         slots = range(self._runtime.settings.concurrency)
         self._tasks = [asyncio.create_task(self._runner.work_forever()) for _ in slots]
@@ -87,6 +93,8 @@ class Worker:
         except (Unavailable, TimeoutError) as error:
             logger.warning("could not end the lease; others will find it expired: %s", error)
         await _cancelled(*self._tasks)
+        if self._children is not None:
+            await self._children.aclose()
         await self._run_stop_hooks()
         self._handlers.stop()
 
