@@ -9,11 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from treadle import Isolation, Job, NonRetryable, Park, Retry, Snooze, Treadle
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 app = Treadle()
 NEVER = threading.Event()
@@ -25,7 +28,7 @@ async def note_start() -> None:
     started.append(os.getpid())
 
 
-def isolated(name: str, **policy: Any) -> Any:
+def isolated(name: str, **policy: Any) -> Callable[[Handler], Handler]:
     return app.job(name, isolate=True, retry=Retry(base_seconds=0, cap_seconds=0), **policy)
 
 
