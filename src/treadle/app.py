@@ -13,13 +13,11 @@ import msgspec
 
 from treadle.assemble import load_apps, open_runtime, registry_of
 from treadle.environment import read_environment
-from treadle.errors import InvalidInput, Problem, Unstorable
 from treadle.fingerprint import fingerprint
 from treadle.jobtype import Registry
-from treadle.jsontext import to_storable
 from treadle.service.submit import ClientKey, Submitted, Submitter
 from treadle.settings import parse_settings
-from treadle.wire import read_submission, time_text
+from treadle.wire import JobDraft, read_submission, write_submission
 
 
 @dataclass(slots=True)
@@ -57,18 +55,9 @@ class Treadle(Registry):
         Raises ``InvalidInput`` with every problem, ``Conflict`` for a key used with another body, ``Overloaded``,
         ``Unavailable``.
         """
-        members = {
-            "type": type,
-            "payload": msgspec.Raw(_payload_text(payload)),
-            "priority": priority,
-            "queue": queue,
-            "runAt": time_text(run_at),
-            "delaySeconds": delay_seconds,
-            "maxAttempts": max_attempts,
-            "timeoutSeconds": timeout_seconds,
-        }
+        draft = JobDraft(type, payload, priority, queue, run_at, delay_seconds, max_attempts, timeout_seconds)
         # Through the same reader as HTTP: one set of rules, one set of messages.
-        body = msgspec.json.encode({name: value for name, value in members.items() if value is not None})
+        body = write_submission(draft)
         request = read_submission(body)
         key = None if idempotency_key is None else ClientKey("python", idempotency_key, fingerprint(body))
         door = await self._opened()
@@ -107,13 +96,6 @@ class Treadle(Registry):
             self.bind(submitter)
         assert self._door is not None  # noqa: S101  (bound just above)
         return self._door
-
-
-def _payload_text(payload: object) -> bytes:
-    try:
-        return to_storable(payload, max_bytes=1 << 30)
-    except Unstorable as error:
-        raise InvalidInput([Problem("/payload", "not_storable", str(error))]) from None
 
 
 async def _on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:

@@ -44,3 +44,17 @@ def poison(payload: Work, job: Job) -> None:
     """Kill the process that runs it, every time."""
     write(job, "start")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.job("FAILING", retry=Retry(attempts=1))
+def failing(payload: Work, job: Job) -> None:
+    """Fail."""
+    raise ValueError("as ordered")
+
+
+@app.job("STEPS")
+def steps(payload: Work, job: Job) -> None:
+    """Tell how far it is, in ten steps."""
+    for done in range(10):
+        job.progress(done + 1, 10, f"step {done + 1}")
+        time.sleep(payload.seconds / 10)  # noqa: TID251  (work that takes time is what this stands for)
