@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
+import threading
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +17,9 @@ import msgspec
 from treadle.assemble import load_apps, open_runtime, registry_of
 from treadle.environment import read_environment
 from treadle.fingerprint import fingerprint
+from treadle.job import JobRequest
 from treadle.jobtype import Registry
+from treadle.loopthread import LoopThread
 from treadle.service.submit import ClientKey, Submitted, Submitter
 from treadle.settings import parse_settings
 from treadle.wire import JobDraft, read_submission, write_submission
@@ -24,6 +29,12 @@ from treadle.wire import JobDraft, read_submission, write_submission
 class _Door:
     submitter: Submitter
     loop: asyncio.AbstractEventLoop
+    pid: int = field(default_factory=os.getpid)
+
+    @property
+    def is_open(self) -> bool:
+        # A fork takes along an object that says its loop runs, and not the thread that ran it.
+        return self.loop.is_running() and self.pid == os.getpid()
 
 
 class Treadle(Registry):
@@ -33,7 +44,8 @@ class Treadle(Registry):
         super().__init__()
         self._door: _Door | None = None
         self._own = AsyncExitStack()
-        self._opening = asyncio.Lock()
+        self._opening = threading.Lock()
+        self._beside: LoopThread | None = None
 
     async def submit(  # noqa: PLR0913  (the public form: one name each of what a job may be given)
         self,
@@ -51,27 +63,58 @@ class Treadle(Registry):
         """Submit one job and return its id; it is committed and flushed when this returns.
 
         ``payload``: the type's model, or anything that is JSON. Inside a Treadle process it goes through that
-        process; elsewhere the first call opens the store that the environment names (close it with ``aclose``).
+        process; elsewhere the first call opens the store that the environment names, in a thread of the app's own;
+        ``aclose``, ``close`` or the end of the process closes it.
         Raises ``InvalidInput`` with every problem, ``Conflict`` for a key used with another body, ``Overloaded``,
         ``Unavailable``.
         """
         draft = JobDraft(type, payload, priority, queue, run_at, delay_seconds, max_attempts, timeout_seconds)
-        # Through the same reader as HTTP: one set of rules, one set of messages.
-        body = write_submission(draft)
-        request = read_submission(body)
-        key = None if idempotency_key is None else ClientKey("python", idempotency_key, fingerprint(body))
+        request, key = _read(draft, idempotency_key)
         door = await self._opened()
         submitted: Submitted = await _on(door.loop, door.submitter.submit([request], key))
         return submitted.ids[0]
+
+    def submit_sync(  # noqa: PLR0913  (the public form, as submit)
+        self,
+        type: str,
+        payload: object,
+        *,
+        priority: str = "default",
+        queue: str | None = None,
+        run_at: datetime | None = None,
+        delay_seconds: float | None = None,
+        max_attempts: int | None = None,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """``submit`` for code without a loop (Flask, Django, a ``def`` handler); may be called from any thread.
+
+        Raises as ``submit``, and ``RuntimeError`` inside a coroutine: await ``submit`` there.
+        """
+        _refuse_loop()
+        draft = JobDraft(type, payload, priority, queue, run_at, delay_seconds, max_attempts, timeout_seconds)
+        request, key = _read(draft, idempotency_key)
+        door = self._opened_beside()
+        submitting = asyncio.run_coroutine_threadsafe(door.submitter.submit([request], key), door.loop)
+        return submitting.result().ids[0]
 
     def bind(self, submitter: Submitter) -> None:
         """Let this process's server carry the submissions; called by it on its own loop."""
         self._door = _Door(submitter, asyncio.get_running_loop())
 
+    def close(self) -> None:
+        """Close the store that ``submit`` or ``submit_sync`` opened, if one did. Raises ``RuntimeError`` in a loop."""
+        _refuse_loop()
+        with self._opening:
+            if self._beside is not None:
+                self._beside.call(self._own.aclose())
+                self._beside.stop()
+                atexit.unregister(self.close)
+                self._beside = self._door = None
+
     async def aclose(self) -> None:
-        """Close the store that ``submit`` opened, if it did."""
-        await self._own.aclose()
-        self._door = None
+        """``close`` inside a loop."""
+        await asyncio.to_thread(self.close)
 
     async def __aenter__(self) -> Treadle:
         await self._opened()
@@ -81,21 +124,52 @@ class Treadle(Registry):
         await self.aclose()
 
     async def _opened(self) -> _Door:
-        async with self._opening:  # first submissions that come together share one store
-            return await self._opened_once()
+        if self._door is not None and self._door.is_open:
+            return self._door
+        return await asyncio.to_thread(self._opened_beside)
 
-    async def _opened_once(self) -> _Door:
-        if self._door is None or self._door.loop.is_closed():
-            settings = parse_settings(read_environment())
-            # This very object is the user's app here, whatever TREADLE_APP says.
-            builtin = load_apps(msgspec.structs.replace(settings, app=None))
-            registry = registry_of([*builtin, self])
-            runtime = await self._own.enter_async_context(open_runtime(settings, registry, has_worker=False))
-            submitter = Submitter(runtime)
-            self._own.push_async_callback(submitter.aclose)
-            self.bind(submitter)
+    def _opened_beside(self) -> _Door:
+        """The door; where there is none, one whose store lives in a thread of the app's own.
+
+        Not on the caller's loop: that may end (``asyncio.run``) while other loops and threads still submit.
+        """
+        with self._opening:  # first submissions that come together share one store
+            if self._beside is not None and not self._beside.is_of_this_process:
+                # Forked from a process that had submitted already: its thread stayed there, and its store is not ours.
+                self._beside, self._door, self._own = None, None, AsyncExitStack()
+            if self._door is not None and self._door.is_open:
+                return self._door
+            if self._beside is None:
+                self._beside = LoopThread("treadle-submit")
+                atexit.register(self.close)
+            return self._beside.call(self._open())
+
+    async def _open(self) -> _Door:
+        settings = parse_settings(read_environment())
+        # This very object is the user's app here, whatever TREADLE_APP says.
+        builtin = load_apps(msgspec.structs.replace(settings, app=None))
+        registry = registry_of([*builtin, self])
+        runtime = await self._own.enter_async_context(open_runtime(settings, registry, has_worker=False))
+        submitter = Submitter(runtime)
+        self._own.push_async_callback(submitter.aclose)
+        self.bind(submitter)
         assert self._door is not None  # noqa: S101  (bound just above)
         return self._door
+
+
+def _read(draft: JobDraft, idempotency_key: str | None) -> tuple[JobRequest, ClientKey | None]:
+    # Through the same reader as HTTP: one set of rules, one set of messages.
+    body = write_submission(draft)
+    key = None if idempotency_key is None else ClientKey("python", idempotency_key, fingerprint(body))
+    return read_submission(body), key
+
+
+def _refuse_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("this would block the running event loop: await the method without _sync, or aclose, there")
 
 
 async def _on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:
