@@ -182,7 +182,7 @@ def _read_run_at(read: _Reader) -> datetime | None:
 
 
 class JobDraft(msgspec.Struct, frozen=True):
-    """One job to submit. ``payload``: its type's model, or anything that is a JSON object.
+    """One job to submit. ``payload``: its type's model, anything that is a JSON object, or its text as ``msgspec.Raw``.
 
     ``run_at`` is aware; ``delay_seconds`` and ``timeout_seconds`` are seconds; ``None`` leaves it to the job's type.
     """
@@ -243,6 +243,9 @@ def _draft_text(draft: JobDraft, problems: list[Problem]) -> bytes:
                 problems.append(Problem(pointer(name), "date_time", "expected a datetime with a zone"))
                 continue
             value = time_text(value)
+        if isinstance(value, msgspec.Raw):
+            members[name] = value
+            continue
         try:
             members[name] = msgspec.Raw(to_storable(value, max_bytes=_MAX_DRAFT_BYTES))
         except Unstorable as error:
