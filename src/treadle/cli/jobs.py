@@ -215,7 +215,8 @@ def _watched(client: Client, job_id: str, wait_seconds: float | None) -> JobReco
     """The job once it is final, with a bar on standard error meanwhile. Raises ``NotFinished``, naming the id."""
     ends_at = None if wait_seconds is None else rising_seconds() + wait_seconds
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    is_seen = sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_seen) as bar:
         task = bar.add_task(job_id, total=None)
         while True:
             left_seconds = WATCH_SECONDS if ends_at is None else max(0.0, ends_at - rising_seconds())

@@ -55,7 +55,7 @@ def run() -> NoReturn:
     """The console script."""
     code = EXIT_BUG
     try:
-        code = int(cli(standalone_mode=False) or 0)
+        code = int(cli(prog_name="treadle", standalone_mode=False) or 0)
     except SettingsError as error:
         code = _say(EXIT_CONFIG, *error.problems)
     except (RegistrationError, StoreRefused) as error:
