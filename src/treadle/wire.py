@@ -287,6 +287,7 @@ def job_members(job: StoredJob) -> dict[str, Any]:
         "runAt": time_text(job.run_at),
         "startedAt": time_text(job.started_at),
         "finishedAt": time_text(job.finished_at),
+        "erasedAt": time_text(job.erased_at),
         "worker": job.worker_id,
         "artifacts": _raw(job.artifacts),
     }

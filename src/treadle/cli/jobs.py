@@ -97,6 +97,32 @@ def dlq(
 
 
 @jobs.command()
+def delete(
+    job_ids: Ids,
+    files: Annotated[bool, typer.Option("--files", help="Remove their files in output/ as well.")] = False,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> int:
+    """Delete final jobs for good."""
+
+    def work(client: Client) -> int:
+        def remove(job_id: str) -> str:
+            removed = client.delete(job_id, files=files)
+            return f"deleted, with {removed} files" if files else "deleted"
+
+        return _each(job_ids, remove, as_json)
+
+    return speak(url, key, work)
+
+
+@jobs.command()
+def erase(job_ids: Ids, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> int:
+    """Erase payload, result and error texts of final jobs; the rows stay, and cannot be retried."""
+    return speak(url, key, lambda client: _each(job_ids, client.erase, as_json))
+
+
+@jobs.command()
 def submit(  # noqa: PLR0913  (a name an option)
     type_name: Annotated[str, typer.Argument(help="A job type.", metavar="TYPE", show_default=False)],
     payload: Annotated[str, typer.Argument(help="JSON, @FILE or - for standard input.", show_default=False)],
@@ -160,13 +186,13 @@ def _print_page(page: JobsPage, as_json: bool) -> int:
     return 0
 
 
-def _each(job_ids: list[str], verb: Callable[[str], Status], as_json: bool) -> int:
+def _each(job_ids: list[str], verb: Callable[[str], str], as_json: bool) -> int:
     """``verb`` on every job; one that is refused keeps no other from it."""
     code = 0
     done: list[dict[str, str]] = []
     for job_id in job_ids:
         try:
-            done.append({"jobId": job_id, "status": verb(job_id).value})
+            done.append({"jobId": job_id, "status": str(verb(job_id))})
         except Unavailable:
             raise
         except TreadleError as error:

@@ -18,7 +18,7 @@ from treadle.settings import Settings, parse_settings
 
 EXIT_REFUSED = 1
 EXIT_UNAVAILABLE = 69
-RETRY_SECONDS = 10.0
+RETRY_SECONDS = 3.0
 """A person waits: less than programs do."""
 
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared with, not bound to)

@@ -100,6 +100,14 @@ class AsyncClient:
         """See ``Client.bury``."""
         return await self._run(self._verbs.operate(job_id, "dlq"))
 
+    async def delete(self, job_id: str, *, files: bool = False) -> int:
+        """See ``Client.delete``."""
+        return await self._run(self._verbs.delete(job_id, files=files))
+
+    async def erase(self, job_id: str) -> Status:
+        """See ``Client.erase``."""
+        return await self._run(self._verbs.operate(job_id, "erase"))
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()

@@ -122,6 +122,20 @@ class Client:
         """Put a failed or retrying job into the dead-letter queue. Needs the admin login. Raises as ``retry``."""
         return self._run(self._verbs.operate(job_id, "dlq"))
 
+    def delete(self, job_id: str, *, files: bool = False) -> int:
+        """Delete a final job, and with ``files`` the files of all its attempts: their number. Needs the admin login.
+
+        Raises ``NotFound``, ``Conflict`` (it is not final).
+        """
+        return self._run(self._verbs.delete(job_id, files=files))
+
+    def erase(self, job_id: str) -> Status:
+        """Erase a final job's payload, result and error texts; the row stays, and cannot be retried.
+
+        Needs the admin login. Raises as ``delete``.
+        """
+        return self._run(self._verbs.operate(job_id, "erase"))
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

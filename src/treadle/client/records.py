@@ -52,6 +52,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     run_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    erased_at: datetime | None = None
     worker: str | None = None
     artifacts: tuple[Artifact, ...] = ()
     payload: Any = None

@@ -132,6 +132,13 @@ class Verbs:
         answer = yield from self._exchange(ask)
         return _status(answer)
 
+    def delete(self, job_id: str, *, files: bool) -> Talk[int]:
+        """``POST /admin/jobs/{id}/delete``: how many files went."""
+        query = {"files": "true"} if files else {}
+        ask = Ask("POST", f"/admin{_path(job_id)}/delete", query, is_admin=True, is_repeatable=False)
+        answer = yield from self._exchange(ask)
+        return int(member(answer, "filesRemoved"))
+
     def _submit(self, path: str, body: bytes, key: str | None, name: str) -> Talk[object]:
         # One key for all sendings of this submission: whichever of them arrived first made the jobs.
         headers = {**_JSON, "Idempotency-Key": uuid.uuid4().hex if key is None else _checked_key(key)}

@@ -191,6 +191,14 @@ class FaultyStore:
         """See ``Store.operate``."""
         return await self._through("operate", lambda: self._store.operate(verb, ids, now))
 
+    async def delete(self, ids: Sequence[JobId]) -> list[Operated]:
+        """See ``Store.delete``."""
+        return await self._through("delete", lambda: self._store.delete(ids))
+
+    async def erase(self, ids: Sequence[JobId], now: datetime) -> list[Operated]:
+        """See ``Store.erase``."""
+        return await self._through("erase", lambda: self._store.erase(ids, now))
+
     async def register_worker(self, worker: WorkerRecord) -> None:
         """See ``Store.register_worker``."""
         await self._through("register_worker", lambda: self._store.register_worker(worker))

@@ -120,6 +120,14 @@ class SQLiteStore:
         """See ``Store.operate``."""
         return await self._connections.write(lambda connection: writing.operate(connection, verb, ids, now))
 
+    async def delete(self, ids: Sequence[JobId]) -> list[Operated]:
+        """See ``Store.delete``."""
+        return await self._connections.write(lambda connection: writing.delete(connection, ids))
+
+    async def erase(self, ids: Sequence[JobId], now: datetime) -> list[Operated]:
+        """See ``Store.erase``."""
+        return await self._connections.write(lambda connection: writing.erase(connection, ids, now))
+
     async def register_worker(self, worker: WorkerRecord) -> None:
         """See ``Store.register_worker``."""
         await self._connections.write(
