@@ -11,7 +11,7 @@ import pytest
 from tests.client.conftest import KEY, LOGIN
 from tests.flow.stack import Stack, free_ports
 from tests.waiting import eventually
-from treadle import AsyncClient, JobDraft
+from treadle import AsyncClient, Client, JobDraft
 from treadle.testing import FaultProxy
 
 ROWS = {"data": [{"n": n} for n in range(5000)]}
@@ -62,8 +62,11 @@ async def test_a_file_cut_halfway_is_begun_again(proxy: FaultProxy, client: Asyn
     whole = await client.result(job_id)
     proxy.cut()
     proxy.cut_after(len(whole) // 2, "down")
-    assert await client.save_result(job_id, tmp_path / "all.csv") == len(whole)
-    assert (tmp_path / "all.csv").read_bytes() == whole
+    assert await client.save_result(job_id, tmp_path / "awaited.csv") == len(whole)
+    with Client(f"http://127.0.0.1:{proxy.port}", key=KEY) as blocking:
+        proxy.cut_after(len(whole) // 2, "down")
+        assert await asyncio.to_thread(blocking.save_result, job_id, tmp_path / "blocked.csv") == len(whole)
+    assert {file.name for file in tmp_path.iterdir() if file.read_bytes() == whole} == {"awaited.csv", "blocked.csv"}
 
 
 async def test_a_cancelled_download_leaves_no_file(proxy: FaultProxy, client: AsyncClient, tmp_path: Path) -> None:

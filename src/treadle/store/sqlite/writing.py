@@ -260,11 +260,12 @@ def erase(connection: sqlite3.Connection, ids: Sequence[JobId], now: datetime) -
         return erased
 
     # Freed pages are overwritten with zeros; not always on, since everything that is pruned would pay for it.
+    [usual] = connection.execute("PRAGMA secure_delete").fetchone()
     connection.execute("PRAGMA secure_delete = ON")
     try:
         return [_done_to_final(connection, job_id, wipe) for job_id in ids]
     finally:
-        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute(f"PRAGMA secure_delete = {int(usual)}")
 
 
 def _done_to_final(connection: sqlite3.Connection, job_id: JobId, act: Callable[[JobId, Status], int]) -> Operated:
