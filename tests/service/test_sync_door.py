@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import treadle.app
+from tests.waiting import eventually_blocking
 from treadle import Conflict, InvalidInput, Treadle
 
 
@@ -86,7 +88,12 @@ def test_a_forked_child_opens_a_store_of_its_own(app: Treadle) -> None:
             code = 0
         finally:
             os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
+    try:
+        _, status = eventually_blocking(lambda: (found := os.waitpid(child, os.WNOHANG))[0] and found)
+    except AssertionError:
+        os.kill(child, signal.SIGKILL)
+        raise
+    assert status == 0
     app.submit_sync("ECHO", {})
 
 
