@@ -17,6 +17,7 @@ from treadle.jobtype import Registry
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
+from treadle.store.protocol import Store
 from treadle.store.sqlite.store import SQLiteStore
 
 VERSION = metadata.version("treadle")
@@ -75,6 +76,25 @@ def database_path(settings: Settings) -> Path:
     if settings.database_url is not None:
         return Path(settings.database_url.removeprefix("sqlite:///"))
     return settings.data_dir / "treadle.db"
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, AnchoredClock]]:
+    """An existing store and its time, for whoever only looks: nothing is made or migrated; closed on leaving.
+
+    Raises ``SettingsError`` where there is no database, ``StoreRefused`` (its schema is another release's),
+    ``Unavailable``.
+    """
+    if not database_path(settings).exists():
+        raise SettingsError([f"there is no database at {database_path(settings)}; is this the right folder?"])
+    store = SQLiteStore(database_path(settings))
+    await store.open(migrate=False)
+    try:
+        clock = AnchoredClock()
+        clock.set_anchor(await store.anchor())
+        yield store, clock
+    finally:
+        await store.aclose()
 
 
 @asynccontextmanager

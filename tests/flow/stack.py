@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,9 @@ from typing import Any
 import httpx
 
 from tests.waiting import eventually_blocking
+from treadle.assemble import open_store
+from treadle.service.check import check
+from treadle.settings import parse_settings
 
 FAST = {
     "TREADLE_LEASE_SECONDS": "2",
@@ -158,7 +162,7 @@ class Stack:
         return process.wait(timeout=30)
 
     def close(self) -> None:
-        """End every process that still runs."""
+        """End every process that still runs, and see that the database they leave keeps every invariant."""
         self.client.close()
         for process in self.processes:
             if process.poll() is None:
@@ -166,3 +170,12 @@ class Stack:
                     os.kill(child, signal.SIGKILL)
                 process.kill()
                 process.wait(timeout=30)
+        if self.database.exists():
+            violations = asyncio.run(self._violations())
+            assert violations == {}, f"invariants are violated: {violations}"
+
+    async def _violations(self) -> dict[str, list[str]]:
+        settings = parse_settings({**self._settings, "TREADLE_DATA_DIR": str(self.database.parent)})
+        async with open_store(settings) as (store, clock):
+            findings = await check(store, settings, clock.now())
+        return {finding.name: list(finding.subjects) for finding in findings if finding.subjects}

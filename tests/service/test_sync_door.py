@@ -88,12 +88,19 @@ def test_a_forked_child_opens_a_store_of_its_own(app: Treadle) -> None:
             code = 0
         finally:
             os._exit(code)
+    statuses: list[int] = []
+
+    def has_ended() -> bool:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        statuses.append(status)
+        return pid == child
+
     try:
-        _, status = eventually_blocking(lambda: (found := os.waitpid(child, os.WNOHANG))[0] and found)
+        eventually_blocking(has_ended)
     except AssertionError:
         os.kill(child, signal.SIGKILL)
         raise
-    assert status == 0
+    assert statuses[-1] == 0
     app.submit_sync("ECHO", {})
 
 

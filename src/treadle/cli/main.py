@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from treadle.cli.check import check_command
 from treadle.cli.jobs import jobs
 from treadle.cli.migrate import migrate
 from treadle.cli.serve import api, dev, mailbox, worker
@@ -39,6 +40,7 @@ cli = typer.Typer(
 )
 for command in (dev, api, worker, mailbox, migrate, settings, smoke):
     cli.command()(command)
+cli.command("check")(check_command)
 cli.add_typer(jobs)
 
 

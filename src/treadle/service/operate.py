@@ -40,8 +40,8 @@ async def bury(runtime: Runtime, job_id: JobId) -> Status:
 async def delete(runtime: Runtime, job_id: JobId, *, files: bool) -> int:
     """Delete a final job; with ``files`` its published files too. How many files went.
 
-    The row goes first: a crash in between leaves files without a job, which ``treadle check`` names, and never a job
-    that says it has a file. Raises ``NotFound``, ``IllegalTransition``, and ``OSError`` for a file that stays.
+    The row goes first: a crash in between leaves files without a job, as retention does, and never a job that says it
+    has a file. Raises ``NotFound``, ``IllegalTransition``, and ``OSError`` for a file that stays.
     """
     [operated] = await runtime.store.delete([job_id])
     _checked(operated, "deleted")

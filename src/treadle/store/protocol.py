@@ -328,6 +328,14 @@ class Store(Protocol):
         """Pause (a moment) or resume (``None``) a declared queue; ``False`` where there is none of that name."""
         ...
 
+    async def check(self, names: Sequence[str], before: datetime, limit: int) -> dict[str, list[str]]:
+        """What violates the named invariants (``store/invariants``): subjects, at most ``limit`` each; {} is well.
+
+        Reads only. ``before``: a lease that last beat before it should have been ended by now, and a job that was due
+        before it should have been promoted. Raises ``KeyError`` for a name there is none of.
+        """
+        ...
+
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
         """Delete at most ``limit`` expired jobs, and expired keys and long-ended leases. The number of jobs."""
         ...

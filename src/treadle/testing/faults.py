@@ -247,6 +247,10 @@ class FaultyStore:
         """See ``Store.set_paused``."""
         return await self._through("set_paused", lambda: self._store.set_paused(name, paused_at))
 
+    async def check(self, names: Sequence[str], before: datetime, limit: int) -> dict[str, list[str]]:
+        """See ``Store.check``."""
+        return await self._through("check", lambda: self._store.check(names, before, limit))
+
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
         """See ``Store.prune``."""
         return await self._through("prune", lambda: self._store.prune(expiries, limit, now))

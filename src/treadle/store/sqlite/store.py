@@ -29,7 +29,7 @@ from treadle.store.protocol import (
     Submission,
     WorkerRecord,
 )
-from treadle.store.sqlite import reading, writing
+from treadle.store.sqlite import checking, reading, writing
 from treadle.store.sqlite.connection import Connections, primary_code
 from treadle.store.sqlite.rows import moment, orphan, to_micros, to_micros_or_none, worker_parameters, worker_record
 from treadle.store.sqlite.writing import SQL
@@ -197,6 +197,10 @@ class SQLiteStore:
         return await self._connections.write(
             lambda connection: connection.execute(SQL["set_paused"], parameters).rowcount == 1
         )
+
+    async def check(self, names: Sequence[str], before: datetime, limit: int) -> dict[str, list[str]]:
+        """See ``Store.check``."""
+        return await self._connections.read(lambda connection: checking.check(connection, names, before, limit))
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
         """See ``Store.prune``."""
