@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
 from treadle.store.protocol import Store
+from treadle.store.sqlite.backup import back_up as sqlite_backup
 from treadle.store.sqlite.store import SQLiteStore
 
 VERSION = metadata.version("treadle")
@@ -85,8 +86,7 @@ async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, AnchoredC
     Raises ``SettingsError`` where there is no database, ``StoreRefused`` (its schema is another release's),
     ``Unavailable``.
     """
-    if not database_path(settings).exists():
-        raise SettingsError([f"there is no database at {database_path(settings)}; is this the right folder?"])
+    _refuse_missing(settings)
     store = SQLiteStore(database_path(settings))
     await store.open(migrate=False)
     try:
@@ -95,6 +95,22 @@ async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, AnchoredC
         yield store, clock
     finally:
         await store.aclose()
+
+
+def back_up(settings: Settings, target: Path, progress: Callable[[int, int], None]) -> int:
+    """Copy the SQLite file to ``target`` and check the copy; its bytes. ``progress``: pages done, pages in all.
+
+    Raises ``SettingsError`` where there is no SQLite file to copy, ``StoreRefused``, ``Unavailable``.
+    """
+    if settings.database_url is not None and not settings.database_url.startswith("sqlite:"):
+        raise SettingsError(["DATABASE_URL: this copies SQLite files; for PostgreSQL use its own pg_dump"])
+    _refuse_missing(settings)
+    return sqlite_backup(database_path(settings), target, progress)
+
+
+def _refuse_missing(settings: Settings) -> None:
+    if not database_path(settings).exists():
+        raise SettingsError([f"there is no database at {database_path(settings)}; is this the right folder?"])
 
 
 @asynccontextmanager

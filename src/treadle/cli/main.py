@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from treadle.cli.backup import backup
 from treadle.cli.check import check_command
 from treadle.cli.jobs import jobs
 from treadle.cli.migrate import migrate
@@ -38,7 +39,7 @@ cli = typer.Typer(
         "75 store away (try again), 78 settings."
     ),
 )
-for command in (dev, api, worker, mailbox, migrate, settings, smoke):
+for command in (dev, api, worker, mailbox, migrate, settings, smoke, backup):
     cli.command()(command)
 cli.command("check")(check_command)
 cli.add_typer(jobs)
