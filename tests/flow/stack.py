@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -20,6 +21,9 @@ import treadle
 from tests.servers import running
 from tests.servers.ports import free_ports as free_ports
 from tests.waiting import eventually_blocking
+from treadle.assemble import look_at_store
+from treadle.service.check import check
+from treadle.settings import parse_settings
 
 FAST = {
     "TREADLE_LEASE_SECONDS": "2",
@@ -171,7 +175,7 @@ class Stack:
         return process.wait(timeout=30)
 
     def close(self) -> None:
-        """End every process that still runs."""
+        """End every process that still runs, and see that the database they leave keeps every invariant."""
         self.client.close()
         for process in self.processes:
             if process.poll() is None:
@@ -180,3 +184,12 @@ class Stack:
                 process.kill()
                 process.wait(timeout=30)
             self._guard.forget(process.pid)
+        if self.settings.get("DATABASE_URL") or (self.folder / "data" / "treadle.db").exists():
+            violations = asyncio.run(self._violations())
+            assert violations == {}, f"invariants are violated: {violations}"
+
+    async def _violations(self) -> dict[str, list[str]]:
+        settings = parse_settings({**self.settings, "TREADLE_DATA_DIR": str(self.folder / "data")})
+        async with look_at_store(settings) as (store, clock):
+            findings = await check(store, settings, clock.now())
+        return {finding.name: list(finding.subjects) for finding in findings if finding.subjects}
