@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+import treadle
 from tests.waiting import eventually_blocking
 from treadle.assemble import open_store
 from treadle.service.check import check
@@ -67,7 +68,8 @@ class Stack:
             "TREADLE_MAILBOX_SMTP_PORT": str(self.smtp_port),
             "TREADLE_MAILBOX_PORT": str(self.page_port),
             "TREADLE_APP": "ledger:app",
-            "PYTHONPATH": str(APPS),
+            # The code under test, wherever this very process has it from.
+            "PYTHONPATH": os.pathsep.join([str(APPS), str(Path(treadle.__file__).parents[1])]),
             **(settings or {}),
         }
         self.processes: list[subprocess.Popen[bytes]] = []

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+import treadle as treadle_package
 from tests.flow.conftest import NewStack
 from tests.waiting import eventually_blocking
 
 
 def treadle(*arguments: str, cwd: Path, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), **(settings or {})}  # noqa: TID251
+    source = str(Path(treadle_package.__file__).parents[1])  # the code under test, wherever this process has it from
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONPATH": source}  # noqa: TID251
+    environment |= settings or {}
     command = [sys.executable, "-m", "treadle", *arguments]
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
