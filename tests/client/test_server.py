@@ -187,3 +187,25 @@ class Rows(msgspec.Struct):
 
 def test_a_model_is_a_payload(face: Face) -> None:
     assert face.wait(face.submit("CSV_EXPORT", Rows([{"n": 1}])), 30).status is Status.COMPLETED
+
+
+def test_operators_delete_and_erase_what_is_final(face: Face, stack: Stack) -> None:
+    done, waiting = face.submit("CSV_EXPORT", ROWS), face.submit("CSV_EXPORT", ROWS, **LATER)
+    face.wait(done, 30)
+    for method in (face.delete, face.erase):
+        with pytest.raises(Conflict):
+            method(waiting)
+        with pytest.raises(NotFound):
+            method(new_job_id())
+
+    assert face.erase(done) is Status.COMPLETED
+    job = face.inspect(done)
+    assert (job.payload, job.result) == ({}, None)
+    assert job.erased_at is not None
+    assert (stack.output / f"{done}.csv").exists()
+    assert face.delete(done, files=True) == 1
+    assert not (stack.output / f"{done}.csv").exists()
+    with pytest.raises(NotFound):
+        face.get(done)
+    face.cancel(waiting)
+    assert face.delete(waiting) == 0

@@ -139,12 +139,35 @@ class Stack:
         eventually_blocking(is_final, within_seconds=within_seconds)
         return found
 
+    @property
+    def database(self) -> Path:
+        """The SQLite file, on the rung that has one."""
+        return self.folder / "data" / "treadle.db"
+
+    @property
+    def where(self) -> dict[str, str]:
+        """The settings that lead a command in another folder to this stack's database."""
+        if (address := self.settings.get("DATABASE_URL")) is not None:
+            return {"DATABASE_URL": address}
+        return {"TREADLE_DATA_DIR": str(self.database.parent)}
+
+    def change(self, sql: str) -> None:
+        """Run ``sql`` on the database, beside Treadle."""
+        if (address := self.settings.get("DATABASE_URL")) is not None:
+            with psycopg.connect(address) as connection:
+                connection.execute(sql)
+            return
+        file = sqlite3.connect(self.database)
+        with file:
+            file.execute(sql)
+        file.close()
+
     def rows(self) -> set[str]:
         """The ids of all jobs, read beside Treadle."""
         if (address := self.settings.get("DATABASE_URL")) is not None:
             with psycopg.connect(address) as connection:
                 return {str(row[0]) for row in connection.execute("SELECT id FROM jobs")}
-        file = sqlite3.connect(self.folder / "data" / "treadle.db")
+        file = sqlite3.connect(self.database)
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         found = {str(row[0]) for row in file.execute("SELECT id FROM jobs")}
         file.close()
@@ -184,12 +207,12 @@ class Stack:
                 process.kill()
                 process.wait(timeout=30)
             self._guard.forget(process.pid)
-        if self.settings.get("DATABASE_URL") or (self.folder / "data" / "treadle.db").exists():
+        if "DATABASE_URL" in self.where or self.database.exists():
             violations = asyncio.run(self._violations())
             assert violations == {}, f"invariants are violated: {violations}"
 
     async def _violations(self) -> dict[str, list[str]]:
-        settings = parse_settings({**self.settings, "TREADLE_DATA_DIR": str(self.folder / "data")})
+        settings = parse_settings({**self.settings, **self.where})
         async with look_at_store(settings) as (store, clock):
             findings = await check(store, settings, clock.now())
         return {finding.name: list(finding.subjects) for finding in findings if finding.subjects}

@@ -117,6 +117,16 @@ def test_jobs_are_cancelled_retried_and_buried_each_for_itself(shell: Shell) -> 
     assert job_id in shell.jobs("list", "--status", "dead", "--type", "FAILING")
 
 
+def test_jobs_are_erased_and_deleted_with_their_files(shell: Shell, stack: Stack) -> None:
+    job_id = json.loads(shell.jobs("submit", "CSV_EXPORT", ROWS, "--wait", "--json"))["id"]
+    waiting = shell.jobs("submit", "CSV_EXPORT", ROWS, "--delay", "3600").strip()
+    assert shell.refuse(1, "delete", waiting) == [f"{waiting}: a job that is scheduled cannot be deleted"]
+    assert shell.jobs("erase", job_id) == f"{job_id} completed\n"
+    assert shell.refuse(1, "retry", job_id) != []
+    assert shell.jobs("delete", "--files", job_id) == f"{job_id} deleted, with 1 files\n"
+    assert not (stack.output / f"{job_id}.csv").exists()
+
+
 def test_a_list_goes_over_pages_and_on_from_its_end(shell: Shell) -> None:
     for _ in range(3):
         shell.jobs("submit", "CSV_EXPORT", ROWS, "--delay", "3600", "--priority", "high")

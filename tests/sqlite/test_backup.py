@@ -45,6 +45,7 @@ async def test_a_copy_under_load_holds_what_was_committed_when_it_began(
 
     def progress(done: int, total: int) -> None:
         steps.append((done, total))
+        assert len(steps) < 200, "begun anew for every commit"
         later = store.insert([a_submission(a_new_job())], NOW)
         asyncio.run_coroutine_threadsafe(later, loop).result(10)
 

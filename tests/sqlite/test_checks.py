@@ -46,8 +46,8 @@ BREAKS: dict[str, list[tuple[str, str]]] = {
         ("cancelled", JOBS.format("erased_at = 1")),
     ],
     "queue_undeclared": [("queued", JOBS.format("queue = 'nowhere'"))],
-    "key_without_jobs": [
-        ("queued", "UPDATE idempotency_keys SET job_ids = '[]' WHERE ? != ''"),
+    "key_without_jobs": [("queued", "UPDATE idempotency_keys SET job_ids = '[]' WHERE ? != ''")],
+    "job_under_two_keys": [
         (
             "queued",
             "INSERT INTO idempotency_keys SELECT 'other', key, fingerprint, job_ids, expires_at FROM idempotency_keys "

@@ -18,12 +18,13 @@ STRUCTURE: Mapping[str, str] = {
     "cancel_forgotten": "a job that was asked to stop is processing, cancelled or completed",
     "erased_and_alive": "an erased job is final and holds no payload, result or progress",
     "queue_undeclared": "every job's queue is known",
-    "key_without_jobs": "an idempotency key names at least one job, and no job stands under two keys",
+    "key_without_jobs": "an idempotency key names at least one job",
 }
 """What the store alone keeps, whatever it is asked to do."""
 
 CONDUCT: Mapping[str, str] = {
     "payload_missing": "every job has one payload, and it is an object",
+    "job_under_two_keys": "no job was made under two idempotency keys",
     "orphan_left": "a processing job's worker beats, or ended a moment ago",
     "due_left": "a job that was due is promoted",
     "budget_exceeded": "no job fails or crashes more often than it may, nor goes on when that is spent",

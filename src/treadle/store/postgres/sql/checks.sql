@@ -38,11 +38,10 @@ LIMIT :limit::int;
 SELECT id FROM jobs WHERE NOT EXISTS (SELECT 1 FROM queues WHERE name = jobs.queue) LIMIT :limit::int;
 
 -- name: key_without_jobs
-SELECT key FROM idempotency_keys WHERE cardinality(job_ids) = 0
-UNION ALL
-SELECT unnest(array_agg(key)) FROM (SELECT DISTINCT scope, key, unnest(job_ids) AS id FROM idempotency_keys) AS named
-GROUP BY id HAVING count(*) > 1
-LIMIT :limit::int;
+SELECT key FROM idempotency_keys WHERE cardinality(job_ids) = 0 LIMIT :limit::int;
+
+-- name: job_under_two_keys
+SELECT id FROM idempotency_keys, unnest(job_ids) AS id GROUP BY id HAVING count(*) > 1 LIMIT :limit::int;
 
 -- name: orphan_left
 -- A lease that nobody ended though it stands still counts as well: that is what a dead reaper looks like.

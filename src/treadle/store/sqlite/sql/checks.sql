@@ -41,10 +41,10 @@ SELECT id FROM jobs WHERE NOT EXISTS (SELECT 1 FROM queues WHERE name = jobs.que
 
 -- name: key_without_jobs
 SELECT key FROM idempotency_keys
-WHERE json_array_length(job_ids) = 0
-   OR EXISTS (SELECT 1 FROM json_each(job_ids) AS own, idempotency_keys AS other, json_each(other.job_ids) AS theirs
-              WHERE theirs.value = own.value AND (other.scope, other.key) != (idempotency_keys.scope, idempotency_keys.key))
-LIMIT :limit;
+WHERE json_array_length(job_ids) = 0 LIMIT :limit;
+
+-- name: job_under_two_keys
+SELECT value FROM idempotency_keys, json_each(job_ids) GROUP BY value HAVING count(*) > 1 LIMIT :limit;
 
 -- name: orphan_left
 -- A lease that nobody ended though it stands still counts as well: that is what a dead reaper looks like.
