@@ -51,6 +51,24 @@ class NotFound(TreadleError):
     code = "not_found"
 
 
+class Unauthorized(TreadleError):
+    """The server wants an API key or a login, or does not take the one it was shown."""
+
+    code = "unauthorized"
+
+
+class UnexpectedAnswer(TreadleError):
+    """Something answered, and not as Treadle does: a bug there (the message names the request), or another program."""
+
+    code = "client.unexpected_answer"
+
+
+class NotFinished(TreadleError, TimeoutError):
+    """The time that somebody wanted to wait for a job is up; the job goes on."""
+
+    code = "client.not_finished"
+
+
 class Conflict(TreadleError):
     """The thing exists, but its state does not allow this."""
 

@@ -12,7 +12,17 @@ from treadle.api.problems import INTERNAL_ERROR, Kind, Refused, kind_of, problem
 from treadle.errors import InvalidInput, MalformedJson, Problem, TreadleError
 
 KINDS = [value for value in vars(problems).values() if isinstance(value, Kind)]
-NOT_FOR_CLIENTS = {"TreadleError", "Conflict", "LeaseLost", "StoreRefused", "RegistrationError", "SettingsError"}
+NOT_FOR_CLIENTS = {
+    "TreadleError",
+    "Conflict",
+    "LeaseLost",
+    "StoreRefused",
+    "RegistrationError",
+    "SettingsError",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "NotFinished",
+}
 ERRORS = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, TreadleError)]
 
 

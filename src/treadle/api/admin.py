@@ -76,6 +76,24 @@ class Admin:
         _log("cancelled" if status is Status.CANCELLED else "asked to stop", job_id)
         return cancelled(job_id, status)
 
+    async def delete(self, request: Request) -> Response:
+        """``POST /admin/jobs/{id}/delete``: final jobs only; ``?files=true`` for its files too."""
+        job_id = job_id_of(request)
+        query = Query(request, ("files",))
+        files = query.one_of("files", ("true", "false")) == "true"
+        query.check()
+        await ignore_body(request)
+        removed = await operate.delete(self._runtime, job_id, files=files)
+        _log("deleted", job_id)
+        return json_response({"jobId": job_id, "filesRemoved": removed})
+
+    async def erase(self, request: Request) -> Response:
+        """``POST /admin/jobs/{id}/erase``: final jobs only."""
+        job_id = await bodiless(request)
+        status = await operate.erase(self._runtime, job_id)
+        _log("erased", job_id)
+        return json_response({"jobId": job_id, "status": status})
+
     async def stats(self, request: Request) -> Response:
         """``GET /admin/stats``: jobs by status, each counted up to ``cap``."""
         Query(request).check()

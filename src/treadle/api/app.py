@@ -66,6 +66,8 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("POST", "/admin/jobs/{job_id}/retry", Guard.ADMIN, admin.retry),
         Door("POST", "/admin/jobs/{job_id}/dlq", Guard.ADMIN, admin.bury),
         Door("POST", "/admin/jobs/{job_id}/cancel", Guard.ADMIN, admin.cancel),
+        Door("POST", "/admin/jobs/{job_id}/delete", Guard.ADMIN, admin.delete),
+        Door("POST", "/admin/jobs/{job_id}/erase", Guard.ADMIN, admin.erase),
         Door("GET", "/admin/failed", Guard.ADMIN, admin.list_failed),
         Door("GET", "/admin/dlq", Guard.ADMIN, admin.list_dead),
         Door("GET", "/admin/stats", Guard.ADMIN, admin.stats),
