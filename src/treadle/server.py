@@ -25,6 +25,8 @@ from treadle.mailbox.server import Mailbox
 from treadle.service.browse import Watcher
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
+from treadle.web.guards import Guards
+from treadle.web.throttle import Throttle
 from treadle.worker.children import Children
 from treadle.worker.worker import Worker
 
@@ -115,7 +117,8 @@ async def _start_house(
         up.rooms.append("worker")
     if rooms.api:
         watcher = Watcher(runtime)
-        api = create_app(runtime, submitter, watcher)
+        guards = Guards(settings, Throttle(runtime.clock.rising))
+        api = create_app(runtime, submitter, watcher, guards)
         await stack.enter_async_context(_serve(api, sockets["api"]))
         stack.push_async_callback(watcher.aclose)
         up.api_url = _url(settings.host, settings.api_port)

@@ -10,10 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from treadle.api.body import ignore_body
-from treadle.api.jobs import JSON, bodiless, cancelled, job_id_of, json_response
-from treadle.api.query import Query
-from treadle.api.request import Request
+from treadle.api.jobs import JSON, bodiless, cancelled, json_response
 from treadle.errors import NotFound
 from treadle.ids import JobId, parse_job_id
 from treadle.job import MAX_TYPE_LENGTH
@@ -23,6 +20,9 @@ from treadle.service.browse import FAILED_FOR_GOOD
 from treadle.service.runtime import Runtime
 from treadle.states import Status
 from treadle.store.protocol import COUNT_CAP, JobFilter, QueueRecord, WorkerRecord
+from treadle.web.body import ignore_body
+from treadle.web.query import Query
+from treadle.web.request import Request, job_id_of
 from treadle.wire import job_members, jobs_page, time_text
 
 logger = logging.getLogger("treadle.api")

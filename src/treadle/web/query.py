@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection
 from urllib.parse import parse_qsl
 
-from treadle.api.request import Request
 from treadle.errors import InvalidInput, Problem
+from treadle.web.request import Request
 
 _MAX_PARAMETERS = 32
 # ASCII only: int() and float() would take digits of other scripts, signs, underscores, "1e5" and "nan".
