@@ -13,6 +13,8 @@ from typing import Any
 
 import uvicorn
 
+from treadle.admin.app import routes as admin_routes
+from treadle.admin.pulse import Pulse
 from treadle.allocator import return_large_buffers
 from treadle.api.app import create_app
 from treadle.app import Treadle
@@ -118,9 +120,12 @@ async def _start_house(
     if rooms.api:
         watcher = Watcher(runtime)
         guards = Guards(settings, Throttle(runtime.clock.rising))
-        api = create_app(runtime, submitter, watcher, guards)
+        pulse = Pulse(runtime)
+        api = create_app(runtime, submitter, watcher, guards, beside=admin_routes(runtime, pulse, guards))
         await stack.enter_async_context(_serve(api, sockets["api"]))
         stack.push_async_callback(watcher.aclose)
+        pulse.start()
+        stack.push_async_callback(pulse.stop)  # before the server, which would wait for the open pages' streams
         up.api_url = _url(settings.host, settings.api_port)
         up.rooms.append("api")
     return worker
