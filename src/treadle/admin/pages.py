@@ -27,7 +27,7 @@ from treadle.store.protocol import Page
 from treadle.web.body import beside_loop
 from treadle.web.file import file_response
 from treadle.web.listing import cursor_text, read_cursor
-from treadle.web.problems import kind_of
+from treadle.web.problems import headers_of, kind_of
 from treadle.web.query import Query
 from treadle.web.request import Request, job_id_of
 
@@ -185,10 +185,9 @@ class Pages:
         if not isinstance(error, TreadleError):
             return None
         kind = kind_of(error)
-        headers = dict(getattr(error, "headers", {}))
         detail = kind.detail or str(error)
         response = self._html.page("problem", kind.status, title=kind.title, detail=detail, counts=None)
-        response.headers.update(headers)
+        response.headers.update(headers_of(error))
         return response
 
     def _page(self, name: str, snapshot: Snapshot, **values: Any) -> Response:

@@ -86,9 +86,7 @@ def _starved(snapshot: Snapshot) -> Tile:
     if unserved:
         return Tile("starved", "Starved?", Mood.BAD, "Yes", f"No live worker serves {_names(unserved)}.", href)
     if not snapshot.workers:
-        return Tile(
-            "starved", "Starved?", Mood.WATCH, "No workers", "Nothing waits, but nobody would work.", href
-        )
+        return Tile("starved", "Starved?", Mood.WATCH, "No workers", "Nothing waits, but nobody would work.", href)
     slots = sum(worker.concurrency for worker in snapshot.workers)
     busy = sum(worker.running for worker in snapshot.workers)
     if busy >= slots and any(waiting(queue) for queue in snapshot.queues):
