@@ -30,7 +30,8 @@ expect.set_options(timeout=15_000)
 
 _LISTENER = """
 window.reports = [];
-document.addEventListener("securitypolicyviolation", (e) => window.reports.push(e.violatedDirective + " " + e.blockedURI));
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.reports.push(event.violatedDirective + " " + event.blockedURI));
 """
 
 

@@ -25,11 +25,10 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
-# Control characters as the pictures Unicode has for them, so that an escape sequence is seen and does nothing; tab and
-# line feed stay. What turns the direction of text around could make it read as something else.
-_PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
-_PICTURES |= dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD)
-del _PICTURES[0x09], _PICTURES[0x0A]
+# Control characters, and what turns the direction of text around, are written as escapes, as log lines have them: seen,
+# and without effect. Tab and line feed stay.
+_CONTROLS = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _CONTROLS}
 
 
 class Html:
@@ -61,7 +60,7 @@ class Html:
 
 def visible(value: object) -> object:
     """Text with nothing in it that acts instead of being read."""
-    return value.translate(_PICTURES) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return value.translate(_ESCAPES) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _iso(moment: datetime) -> str:

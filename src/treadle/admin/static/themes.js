@@ -8,7 +8,7 @@ export function offerThemes() {
   const now = () => root.dataset.theme ?? "system";
   const label = () => {
     button.textContent = { system: "Auto", light: "Light", dark: "Dark" }[now()];
-    button.setAttribute("aria-label", `Theme: ${now()}`);
+    button.setAttribute("aria-label", `Theme: ${button.textContent}`);
   };
   button.hidden = false;
   label();
