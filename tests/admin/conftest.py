@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from starlette.types import ASGIApp
 
 from tests.builders import a_new_job, a_submission, a_worker, an_attempt_error
 from treadle.admin.app import routes
@@ -50,6 +51,7 @@ class Admin:
     client: httpx.AsyncClient
     runtime: Runtime
     pulse: Pulse
+    app: ASGIApp
 
     async def text(self, path: str, status: int = 200) -> str:
         """The page."""
@@ -108,7 +110,7 @@ async def open_admin(folder: Path, settings: Mapping[str, str] | None = None) ->
         guards = Guards(runtime.settings, Throttle(runtime.clock.rising))
         app = create_app(runtime, submitter, watcher, guards, beside=routes(runtime, pulse, guards))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:3000") as client:
-            yield Admin(client, runtime, pulse)
+            yield Admin(client, runtime, pulse, app)
         await pulse.stop()
         await watcher.aclose()
         await submitter.aclose()

@@ -63,7 +63,8 @@ def actions_of(job: StoredJob) -> tuple[Action, ...]:
     """The buttons a job has: what the status table allows an operator, and asking a running one to stop."""
     if job.status is Status.PROCESSING:
         return () if job.cancel_requested else (ACTIONS[Verb.CANCEL],)
-    return tuple(ACTIONS[verb] for verb in operator_verbs(job.status))
+    allowed = operator_verbs(job.status)
+    return tuple(action for verb, action in ACTIONS.items() if verb in allowed)
 
 
 class Actions:

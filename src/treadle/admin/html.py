@@ -49,6 +49,7 @@ class Html:
             "exact": wording.exact,
             "tally": wording.tally,
             "size": wording.size,
+            "number": wording.number,
             "iso": _iso,
         }
 

@@ -47,6 +47,15 @@ class _Artifact(msgspec.Struct, rename="camel"):
 _ARTIFACTS = msgspec.json.Decoder(list[_Artifact])
 
 
+class _Progress(msgspec.Struct):
+    done: float
+    total: float | None
+    message: str | None
+
+
+_PROGRESS = msgspec.json.Decoder(_Progress)
+
+
 class Pages:
     """The GET endpoints of ``/admin/ui``."""
 
@@ -78,7 +87,7 @@ class Pages:
             is_first=below is None,
             back={"page": "overview", "query": urlencode({"cursor": cursor_text(below)} if below else {})},
             tiles=tiles(snapshot, self._pulse.points),
-            points=self._pulse.points or (snapshot.point,),
+            points=(*self._pulse.points, snapshot.point),
         )
 
     async def jobs(self, request: Request) -> Response:
@@ -157,7 +166,7 @@ class Pages:
             artifacts=_ARTIFACTS.decode(job.artifacts),
             payload=await _read(job.payload),
             result=await _read(job.result),
-            progress=await _read(job.progress),
+            progress=_PROGRESS.decode(job.progress) if job.progress is not None else None,
         )
 
     async def file(self, request: Request) -> Response:

@@ -36,7 +36,14 @@ def ago(moment: datetime, now: datetime) -> str:
     seconds = (now - moment).total_seconds()
     if abs(seconds) < 1:
         return "now"
-    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+    return f"{_rough(seconds)} ago" if seconds > 0 else f"in {_rough(-seconds)}"
+
+
+def _rough(seconds: float) -> str:
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= unit:
+            return f"{int(seconds // unit)} {name}"
+    return f"{int(seconds)} s"
 
 
 def exact(moment: datetime) -> str:
@@ -56,3 +63,8 @@ def size(size_bytes: int) -> str:
     if size_bytes < 1024 * 1024:
         return f"{size_bytes / 1024:.1f} KiB"
     return f"{size_bytes / 1024 / 1024:.1f} MiB"
+
+
+def number(value: float) -> str:
+    """``12``, ``0.5``, ``1,234,567``."""
+    return f"{value:,.12g}"
