@@ -22,7 +22,6 @@ PAGE_HEADERS = {
     # Not no-referrer: with it a browser names no origin when it sends a form, and over plain HTTP from another
     # machine the origin is all that tells our own forms from another site's.
     "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
 }
 
 # Control characters, and what turns the direction of text around, are written as escapes, as log lines have them: seen,

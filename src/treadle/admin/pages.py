@@ -91,15 +91,15 @@ class Pages:
         )
 
     async def jobs(self, request: Request) -> Response:
-        """``GET /admin/ui/jobs``: newest first; ``id`` leads to one job's page."""
-        query = page_query(request, *FILTERS, "cursor", "id")
+        """``GET /admin/ui/jobs``: newest first; ``find`` leads to one job's page."""
+        query = page_query(request, *FILTERS, "cursor", "find")
         chosen = read_filter(query)
         below = read_cursor(query)
         news = read_news(query, DONE)
-        wanted_id = query.text("id")
+        wanted_id = query.text("find")
         job_id = parse_job_id(wanted_id.strip()) if wanted_id is not None else None
         if wanted_id is not None and job_id is None:
-            query.refuse("id", "id", "expected the whole id of a job")
+            query.refuse("find", "id", "expected the whole id of a job")
         query.check()
         if job_id is not None:
             return RedirectResponse(f"/admin/ui/jobs/{job_id}", SEE_OTHER)
@@ -116,8 +116,8 @@ class Pages:
             is_first=below is None,
             back={"page": "jobs", "query": chosen.query(cursor=cursor)},
             chosen=chosen,
-            tabs=[(None, sum(snapshot.counts.values())), *((s, snapshot.counts.get(s, 0)) for s in Status)],
             types=self._runtime.registry.names,
+            tabs=[(None, sum(snapshot.counts.values())), *((s, snapshot.counts.get(s, 0)) for s in Status)],
             priorities=tuple(PRIORITY_BY_LABEL),
         )
 

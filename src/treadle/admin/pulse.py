@@ -92,10 +92,7 @@ class Pulse:
 
     async def snapshot(self) -> Snapshot:
         """How it stands, at most ``BEAT_SECONDS`` old. Raises ``Unavailable``."""
-        async with self._taking:
-            if self._latest is not None and self._rising() - self._taken_at < BEAT_SECONDS:
-                return self._latest
-            return await self._take()
+        return await self._look(BEAT_SECONDS)
 
     def expire(self) -> None:
         """Somebody changed something: the next reader looks anew."""
@@ -121,7 +118,7 @@ class Pulse:
         next_point = self._rising()
         while True:
             try:
-                snapshot = await self.snapshot()
+                snapshot = await self._look(BEAT_SECONDS / 2)
             except Unavailable:
                 pass  # those who watch are told by the missing beat
             except Exception:  # a bug; ended here, every open page would go stale in silence
@@ -143,6 +140,12 @@ class Pulse:
             await asyncio.wait_for(self._wanted.wait(), POINT_SECONDS)
         except TimeoutError:
             return
+
+    async def _look(self, max_age_seconds: float) -> Snapshot:
+        async with self._taking:  # who comes while somebody looks is given what that one sees
+            if self._latest is not None and self._rising() - self._taken_at < max_age_seconds:
+                return self._latest
+            return await self._take()
 
     async def _take(self) -> Snapshot:
         counts = await browse.counts(self._runtime)
