@@ -1,11 +1,14 @@
-"""The real browser of the tests: where it is, and how it is started."""
+"""The real browser of the tests: where it is, and how it is started.
+
+.venv/bin/python -m tests.browser.chromium      start it once and say which it is
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -27,3 +30,10 @@ def start(playwright: Playwright) -> Browser:
     named = os.environ.get("TREADLE_BROWSER")  # noqa: TID251  (the machine's business, not Treadle's)
     found = named or next((path for name in NAMES if (path := shutil.which(name))), None)
     return playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
+
+
+if __name__ == "__main__":
+    with sync_playwright() as opened:
+        started = start(opened)
+        print(started.browser_type.name, started.version)
+        started.close()
