@@ -1,6 +1,6 @@
 """Every error that crosses a floor of Treadle, each class with a stable ``code``.
 
-Errors know neither HTTP statuses (``api/problems.py``) nor exit codes (``cli/main.py``), and no driver's
+Errors know neither HTTP statuses (``web/problems.py``) nor exit codes (``cli/main.py``), and no driver's
 exception leaves the seams: backends turn theirs into these.
 """
 

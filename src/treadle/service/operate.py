@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from treadle.errors import IllegalTransition, NotFound
 from treadle.ids import JobId
+from treadle.queue import Priority
 from treadle.service.runtime import Runtime
 from treadle.states import Actor, Status, Verb, sources_of
 from treadle.store.protocol import Operated
@@ -30,6 +32,19 @@ async def requeue(runtime: Runtime, job_id: JobId) -> Status:
     if done.operated.queue is not None and done.operated.priority is not None:
         runtime.dispatch.announce(done.operated.queue, done.operated.priority, [job_id])
     return done.status
+
+
+async def requeue_all(runtime: Runtime, job_ids: Sequence[JobId]) -> int:
+    """Requeue those of ``job_ids`` that exist and may be; how many that were."""
+    done = await runtime.store.operate(Verb.REQUEUE, job_ids, runtime.clock.now())
+    requeued = [operated for operated in done if operated.after is not None]
+    lines: dict[tuple[str, Priority], list[JobId]] = {}
+    for operated in requeued:
+        if operated.queue is not None and operated.priority is not None:
+            lines.setdefault((operated.queue, operated.priority), []).append(operated.job_id)
+    for (queue, priority), ids in lines.items():
+        runtime.dispatch.announce(queue, priority, ids)
+    return len(requeued)
 
 
 async def bury(runtime: Runtime, job_id: JobId) -> Status:
