@@ -165,7 +165,7 @@ def _saved(evidence: Evidence) -> Iterator[str]:
             if line.phase == "saved":
                 saved.append(line)
                 continue
-            # By earlier attempts: one that was stopped before its handler may begin when a later one is well on its way.
+            # By earlier attempts: one stopped before its handler may begin when a later one is well on its way.
             known = max((before.done for before in saved if before.attempt < line.attempt), default=0)
             if line.done < known:
                 yield f"{job_id}: attempt {line.attempt} began at step {line.done}, and {known} had been saved"
