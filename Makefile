@@ -35,4 +35,5 @@ smoke: ## send real jobs through a stack of its own
 	@./scripts/setup runtime && exec .venv/bin/treadle smoke
 
 clean: ## remove what can be made again; never data/ or output/
-	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts \
+		src/treadle/admin/static/vendor tests/browser/vendor
