@@ -126,6 +126,24 @@ async def test_a_store_that_is_gone_is_told(admin: Admin, listen: NewListener, m
     await eventually(lambda: len(listener.beats) > heard)
 
 
+async def test_an_action_is_seen_at_once_and_loses_nobody(admin: Admin, listen: NewListener) -> None:
+    listener = listen()
+    await eventually(lambda: bool(listener.beats))
+
+    for _ in range(20):
+        admin.pulse.expire()
+        heard = len(listener.beats)
+        await eventually(lambda heard=heard: len(listener.beats) > heard)  # type: ignore[misc]
+
+    assert "event: lost" not in listener.text
+
+
+async def test_a_reader_after_a_change_never_sees_what_was_before(admin: Admin) -> None:
+    for waiting in range(1, 4):
+        await admin.job()
+        assert (await admin.pulse.snapshot()).point.waiting == waiting
+
+
 async def test_one_look_serves_everybody(admin: Admin, listen: NewListener, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
     count = admin.runtime.store.counts

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.responses import RedirectResponse, Response
 
-from treadle.admin.actions import ACTIONS, DONE, SEE_OTHER, actions_of
+from treadle.admin.actions import DONE, SEE_OTHER, actions_of
 from treadle.admin.filters import FILTERS, Filter, page_query, read_filter, read_news
 from treadle.admin.html import Html
 from treadle.admin.masked import Readable, readable
@@ -212,7 +212,7 @@ class Pages:
             Status=Status,
             ago=ago,
             actions_of=actions_of,
-            all_actions=ACTIONS,
+            port=self._runtime.settings.api_port,
             **values,
         )
 

@@ -65,6 +65,7 @@ class Pulse:
         self._points: deque[Point] = deque(maxlen=int(CHART_SECONDS / POINT_SECONDS))
         self._latest: Snapshot | None = None
         self._taken_at = 0.0
+        self._is_expired = False
         self._state: Hashable = None
         self._taking = asyncio.Lock()
         self._beat = asyncio.Event()
@@ -96,7 +97,7 @@ class Pulse:
 
     def expire(self) -> None:
         """Somebody changed something: the next reader looks anew."""
-        self._taken_at = -BEAT_SECONDS
+        self._is_expired = True
 
     def watch(self) -> None:
         """One more who wants a beat a second."""
@@ -143,8 +144,11 @@ class Pulse:
 
     async def _look(self, max_age_seconds: float) -> Snapshot:
         async with self._taking:  # who comes while somebody looks is given what that one sees
-            if self._latest is not None and self._rising() - self._taken_at < max_age_seconds:
+            is_young = self._rising() - self._taken_at < max_age_seconds
+            if self._latest is not None and is_young and not self._is_expired:
                 return self._latest
+            # Before the first read: what changes while this look is taken may be in it only by half.
+            self._is_expired = False
             return await self._take()
 
     async def _take(self) -> Snapshot:

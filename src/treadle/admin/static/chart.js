@@ -37,7 +37,7 @@ export function drawChart(place) {
           x: { time: true, range: (_, __, newest) => [newest - SPAN_SECONDS, newest] },
           y: { range: (_, __, most) => [0, Math.max(4, Math.ceil(most * 1.1))] },
         },
-        axes: [{ ...axis, values: (_, moments) => moments.map(clock) }, { ...axis, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] }],
+        axes: [{ ...axis, size: 30, values: (_, moments) => moments.map(clock) }, { ...axis, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] }],
         series: [{}, series("waiting", "--waiting"), series("running", "--running")],
       },
       columns,
