@@ -58,8 +58,9 @@ class Visitor:
 NewVisitor = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for a module and not for all: while it is up a loop runs, and no asynchronous test could have its own."""
     with sync_playwright() as playwright:
         started = chromium.start(playwright)
         yield started
