@@ -80,7 +80,7 @@ def database_path(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, AnchoredClock]]:
+async def inspect_store(settings: Settings) -> AsyncIterator[tuple[Store, AnchoredClock]]:
     """An existing store and its time, for whoever only looks: nothing is made or migrated; closed on leaving.
 
     Raises ``SettingsError`` where there is no database, ``StoreRefused`` (its schema is another release's),
@@ -102,14 +102,18 @@ def back_up(settings: Settings, target: Path, progress: Callable[[int, int], Non
 
     Raises ``SettingsError`` where there is no SQLite file to copy, ``StoreRefused``, ``Unavailable``.
     """
-    if settings.database_url is not None and not settings.database_url.startswith("sqlite:"):
+    if not _is_file(settings):
         raise SettingsError(["DATABASE_URL: this copies SQLite files; for PostgreSQL use its own pg_dump"])
     _refuse_missing(settings)
     return sqlite_backup(database_path(settings), target, progress)
 
 
+def _is_file(settings: Settings) -> bool:
+    return settings.database_url is None or settings.database_url.startswith("sqlite:")
+
+
 def _refuse_missing(settings: Settings) -> None:
-    if not database_path(settings).exists():
+    if _is_file(settings) and not database_path(settings).exists():
         raise SettingsError([f"there is no database at {database_path(settings)}; is this the right folder?"])
 
 

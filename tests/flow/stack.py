@@ -18,7 +18,7 @@ import httpx
 
 import treadle
 from tests.waiting import eventually_blocking
-from treadle.assemble import open_store
+from treadle.assemble import inspect_store
 from treadle.service.check import check
 from treadle.settings import parse_settings
 
@@ -178,6 +178,6 @@ class Stack:
 
     async def _violations(self) -> dict[str, list[str]]:
         settings = parse_settings({**self._settings, "TREADLE_DATA_DIR": str(self.database.parent)})
-        async with open_store(settings) as (store, clock):
+        async with inspect_store(settings) as (store, clock):
             findings = await check(store, settings, clock.now())
         return {finding.name: list(finding.subjects) for finding in findings if finding.subjects}
