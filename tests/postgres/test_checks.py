@@ -1,4 +1,4 @@
-"""Every invariant has its query, and the query finds what violates it and nothing else; a check changes nothing."""
+"""Every invariant has its query, which finds what violates it, though the table's own CHECKs forbid it, and no more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from tests.builders import a_key, a_new_job, a_submission, a_worker
-from tests.conformance.steps import WAYS, at, inserted, one_of_each
+from tests.conformance.steps import WAYS, at, inserted
 from tests.postgres.conftest import Beside, NewStore
 from tests.servers import running
 from treadle.errors import Unavailable
@@ -69,7 +69,7 @@ BREAKS: dict[str, list[tuple[str, str]]] = {
     "time_reversed": [
         ("processing", JOB.format(f"started_at = {LONG_AGO}")),
         ("cancelled", JOB.format(f"finished_at = {LONG_AGO}")),
-        ("completed", JOB.format("started_at = finished_at + interval '6 seconds'")),
+        ("completed", JOB.format("started_at = finished_at + interval '61 seconds'")),
     ],
 }
 CASES = [(name, way, sql) for name, broken in BREAKS.items() for way, sql in broken]
@@ -89,15 +89,6 @@ async def without_constraints(connection: asyncpg.Connection) -> None:
 
 def test_every_invariant_has_one_query_and_one_way_to_break_it() -> None:
     assert CHECKS.keys() == INVARIANTS.keys() == BREAKS.keys()
-
-
-async def test_a_job_at_the_end_of_every_way_keeps_them_all(store: PostgresStore) -> None:
-    worker = a_worker(beat_at=at(1000))
-    await store.register_worker(worker)
-    await one_of_each(store, worker.id)
-    await store.insert([a_submission(a_new_job(), key=a_key())], at(0))
-
-    assert await store.check(tuple(INVARIANTS), BEFORE, 10) == {}
 
 
 @pytest.mark.parametrize(("name", "way", "sql"), CASES)
@@ -121,21 +112,6 @@ async def test_what_is_broken_is_found_and_nothing_else(
     if name == "job_under_two_keys":
         assert found[name] == list(keyed.ids)  # type: ignore[union-attr]
     assert set(found) <= {name, ALSO.get(sql)}
-
-
-async def test_no_more_is_told_than_was_asked_for(store: PostgresStore, beside: Beside) -> None:
-    await store.insert([a_submission(*(a_new_job(queue="nowhere") for _ in range(5)))], at(0))
-    await (await beside()).execute("DELETE FROM queues")
-
-    found = await store.check(("queue_undeclared", "due_left"), BEFORE, 3)
-
-    assert [*found] == ["queue_undeclared"]
-    assert len(found["queue_undeclared"]) == 3
-
-
-async def test_a_name_there_is_none_of_is_a_bug(store: PostgresStore) -> None:
-    with pytest.raises(KeyError):
-        await store.check(("no_such_thing",), BEFORE, 3)
 
 
 async def test_a_check_behind_a_pgbouncer_leaves_no_session_changed(address: str, new_store: NewStore) -> None:
