@@ -209,7 +209,7 @@ async def open_store(settings: Settings) -> Store:
 
 
 @asynccontextmanager
-async def look_at_store(settings: Settings) -> AsyncIterator[tuple[Store, AnchoredClock]]:
+async def inspect_store(settings: Settings) -> AsyncIterator[tuple[Store, AnchoredClock]]:
     """An existing store and its time, for whoever only looks: nothing is made, migrated or waited for.
 
     Closed on leaving. Raises ``SettingsError`` where there is no database, ``StoreRefused`` (its schema is another

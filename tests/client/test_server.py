@@ -6,6 +6,7 @@ import csv
 import io
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -172,11 +173,15 @@ def test_a_server_that_is_not_there_is_unavailable(new_face: NewFace) -> None:
         {"url": ""},
         {"url": "http://"},
         {"url": "http://a:b@host"},
+        {"url": "http://host/?a=1"},
+        {"url": "http://host/#a"},
+        {"url": "http://[::1"},
+        {"url": None},
         {"url": "http://host", "key": "a\nb"},
         {"url": "http://host", "timeout_seconds": 0},
     ],
 )
-def test_what_no_client_can_be_made_of_is_named(new_face: NewFace, given: dict[str, str]) -> None:
+def test_what_no_client_can_be_made_of_is_named(new_face: NewFace, given: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         new_face(**given)
 

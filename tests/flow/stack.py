@@ -21,7 +21,7 @@ import treadle
 from tests.servers import running
 from tests.servers.ports import free_ports as free_ports
 from tests.waiting import eventually_blocking
-from treadle.assemble import look_at_store
+from treadle.assemble import inspect_store
 from treadle.service.check import check
 from treadle.settings import parse_settings
 
@@ -213,6 +213,6 @@ class Stack:
 
     async def _violations(self) -> dict[str, list[str]]:
         settings = parse_settings({**self.settings, **self.where})
-        async with look_at_store(settings) as (store, clock):
+        async with inspect_store(settings) as (store, clock):
             findings = await check(store, settings, clock.now())
         return {finding.name: list(finding.subjects) for finding in findings if finding.subjects}

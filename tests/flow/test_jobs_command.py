@@ -232,9 +232,12 @@ def test_a_terminal_sees_the_jobs_own_progress(shell: Shell) -> None:
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_completion_is_installed_and_completes(shell: Shell, name: str) -> None:
-    done = shell.run("--install-completion", name)
-    assert done.returncode == 0, done.stderr
-    assert any(path.is_file() for path in shell.folder.rglob("*treadle*"))
+    # Which shell is running is found out from the process tree, which a test run may have none of: it is told.
+    told = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = shell.run("--install-completion", name, settings=told)
+    assert done.returncode == 0, done.stdout + done.stderr
+    installed = [path.read_text() for path in shell.folder.rglob("*") if path.is_file()]
+    assert any("_TREADLE_COMPLETE" in text for text in installed)
     words = {"COMP_WORDS": "treadle jobs s", "COMP_CWORD": "2"}
     asked = shell.run(settings={"_TREADLE_COMPLETE": "complete_bash", **words})
     assert asked.stdout.split() == ["show", "submit"]

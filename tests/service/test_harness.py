@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from treadle import InvalidInput, Job, NotFound, Park, Retry, Snooze, Status, Treadle, Unavailable
+from treadle.service.promote import BATCH
 from treadle.testing import Harness
 
 
@@ -212,3 +213,9 @@ def test_the_plugin_gives_users_the_fixture(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout + done.stderr
     done = subprocess.run([*command, "test_without.py"], **run)  # type: ignore[call-overload]
     assert "write a fixture treadle_app" in done.stdout + done.stderr
+
+
+def test_everything_that_is_due_becomes_ready_at_once(harness: Harness) -> None:
+    for number in range(BATCH + 1):
+        harness.submit("TELL", {"number": number}, delay_seconds=10)
+    assert harness.advance(10) == BATCH + 1

@@ -73,7 +73,7 @@ BREAKS: dict[str, list[tuple[str, str]]] = {
     "time_reversed": [
         ("processing", JOBS.format("started_at = 1")),
         ("cancelled", JOBS.format("finished_at = 1")),
-        ("completed", JOBS.format("started_at = finished_at + 1")),
+        ("completed", JOBS.format("started_at = finished_at + 60000001")),
     ],
 }
 CASES = [(name, way, sql) for name, broken in BREAKS.items() for way, sql in broken]

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from treadle.assemble import look_at_store
+from treadle.assemble import inspect_store
 from treadle.cli.loading import load_settings
 from treadle.cli.render import print_json
 from treadle.cli.speaking import JsonOption, printable
@@ -31,7 +31,7 @@ def check_command(as_json: JsonOption = False) -> int:
 
 
 async def _check(settings: Settings) -> list[Finding]:
-    async with look_at_store(settings) as (store, clock):
+    async with inspect_store(settings) as (store, clock):
         return await check(store, settings, clock.now())
 
 

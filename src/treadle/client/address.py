@@ -29,7 +29,11 @@ class Address:
         problems = []
         try:
             parsed = httpx.URL(self.url)
-            is_address = parsed.scheme in ("http", "https") and bool(parsed.host) and not parsed.userinfo
+            is_address = (
+                parsed.scheme in ("http", "https")
+                and bool(parsed.host)
+                and not (parsed.userinfo or parsed.query or parsed.fragment)
+            )
         except (httpx.InvalidURL, TypeError):
             is_address = False
         if not is_address:

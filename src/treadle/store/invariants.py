@@ -29,7 +29,7 @@ CONDUCT: Mapping[str, str] = {
     "due_left": "a job that was due is promoted",
     "budget_exceeded": "no job fails or crashes more often than it may, nor goes on when that is spent",
     "starts_unaccounted": "failures and crashes are no more than starts",
-    "time_reversed": "a job is created before it starts, and starts before it ends",
+    "time_reversed": "a job is created before it starts, and starts before it ends, give or take a minute",
 }
 """What the verbs and the duties keep, with the store's help."""
 

@@ -66,6 +66,9 @@ LIMIT :limit;
 SELECT id FROM jobs WHERE failures + crashes > attempt OR (status = 'processing' AND attempt = 0) LIMIT :limit;
 
 -- name: time_reversed
+-- A verb takes its time before it waits for the store: a claim that a scan began may be dated before the insert it
+-- then finds. That is milliseconds, seconds under load; a minute is a clock that is wrong.
 SELECT id FROM jobs
-WHERE started_at < created_at OR finished_at < created_at OR (status = 'completed' AND finished_at < started_at)
+WHERE started_at < created_at - 60000000 OR finished_at < created_at - 60000000
+   OR (status = 'completed' AND finished_at < started_at - 60000000)
 LIMIT :limit;
