@@ -398,3 +398,25 @@ async def test_a_worker_whose_outcomes_are_not_taken_stops_claiming(registry: Re
         house.store.heal()
         for job_id in ids:
             assert (await house.until(job_id)).attempt == 1
+
+
+async def test_room_that_is_gone_again_when_the_worker_wakes_is_no_room(registry: Registry) -> None:
+    # An outcome is taken, which makes room and wakes the claims; before they run, a handler ends and fills it again.
+    @registry.job("RUN")
+    async def run(payload: dict[str, Any]) -> None:
+        return None
+
+    async with open_house(registry, is_started=False) as house:
+        await house.submit_many("RUN", 60)
+        house.store.hold("settle")
+        await house.start()
+        await house.beats(8)
+        claims = len(house.store.claims)
+
+        room = house.worker._runner._has_room
+        room.set()
+        room.clear()
+        await house.beats(2)
+
+        assert len(house.store.claims) == claims
+        assert min(request.limit for request in house.store.claims) > 0

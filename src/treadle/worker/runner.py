@@ -59,8 +59,9 @@ class Runner:
         scan_again = True
         scanned_at = 0.0
         while True:
-            await self._has_room.wait()
-            limit = self._room
+            # Again after the wait: handlers that end before it returns may have taken the room that ended it.
+            while (limit := self._room) <= 0:
+                await self._has_room.wait()
             ids: Sequence[JobId] | None = None
             is_due = self._runtime.clock.rising() - scanned_at >= settings.reconcile_seconds
             if not scan_again and not is_due:
