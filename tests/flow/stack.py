@@ -207,12 +207,13 @@ class Stack:
                 process.kill()
                 process.wait(timeout=30)
             self._guard.forget(process.pid)
-        if "DATABASE_URL" in self.where or self.database.exists():
+        if self.processes and ("DATABASE_URL" in self.where or self.database.exists()):
             violations = asyncio.run(self._violations())
             assert violations == {}, f"invariants are violated: {violations}"
 
     async def _violations(self) -> dict[str, list[str]]:
-        settings = parse_settings({**self.settings, **self.where})
+        told = {name: value for name, value in self.settings.items() if value}
+        settings = parse_settings({**told, **self.where})
         async with inspect_store(settings) as (store, clock):
             findings = await check(store, settings, clock.now())
         return {finding.name: list(finding.subjects) for finding in findings if finding.subjects}
