@@ -15,7 +15,11 @@ from treadle.store.postgres.statement import SQL, statement
 MIGRATION = "\n".join(migration.sql for migration in read_migrations("treadle.store.postgres.migrations"))
 WORD = re.compile(r"'([a-z_]+)'")
 STATUSES = {status.value for status in Status}
-OTHER_WORDS = {"lock_timeout", "server_encoding", "transaction_read_only", "block_size", "jobs"}
+OTHER_WORDS = {
+    *("lock_timeout", "server_encoding", "transaction_read_only", "block_size", "jobs"),
+    *("infinity", "hex", "invalid_parameter_value", "object"),  # of treadle_submit
+    *("message", "traceback", "null"),  # of a kept error, when it is erased
+}
 
 PROMOTED = {status.value for status in sources_of(Verb.PROMOTE, Actor.PROMOTER)}
 QUEUED = {status.value for status in sources_of(Verb.CLAIM, Actor.WORKER)}
