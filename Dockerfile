@@ -8,7 +8,8 @@ RUN python -m venv --without-pip /opt/treadle
 # Before the source, so that a change there does not install them anew.
 COPY requirements/runtime.txt requirements/
 RUN pip --python /opt/treadle/bin/python install --require-hashes --no-deps --requirement requirements/runtime.txt
-COPY LICENSE pyproject.toml ./
+COPY LICENSE pyproject.toml package.json package-lock.json .npmrc ./
+COPY scripts/vendor.py scripts/
 COPY src src
 RUN pip wheel --no-deps --wheel-dir wheels . \
     && pip --python /opt/treadle/bin/python install --no-deps wheels/*.whl

@@ -38,4 +38,5 @@ torture: ## 20,000 jobs under kill -9, pauses and outages; ARGS="--rung sqlite -
 	@exec ./scripts/torture $(ARGS)
 
 clean: ## remove what can be made again; never data/ or output/
-	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts \
+		src/treadle/admin/static/vendor tests/browser/vendor

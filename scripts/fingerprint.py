@@ -20,6 +20,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = ROOT / ".venv" / ".setup-stamp"
 LOCKS = {name: ROOT / "requirements" / f"{name}.txt" for name in ("runtime", "dev")}
+# What scripts/vendor.py fetches while Treadle is installed; the folders it fills carry a stamp of their own.
+VENDOR = [ROOT / name for name in ("package.json", "package-lock.json", "scripts/vendor.py")]
+VENDORED = [ROOT / name / "lock.sha256" for name in ("src/treadle/admin/static/vendor", "tests/browser/vendor")]
 RECORD = ROOT / "requirements" / "locked.json"
 
 # An option line, an address or a direct reference: a lock must work with any index its user has.
@@ -47,13 +50,14 @@ def stamp(mode: str) -> str:
             pyproject["build-system"],
             pyproject["project"],
             pyproject["tool"]["hatch"],
+            [file.read_text(encoding="utf-8") for file in VENDOR],
         ]
     )
 
 
 def is_ready(mode: str) -> bool:
     """Whether the environment that is there serves ``mode``."""
-    if not STAMP.is_file():
+    if not all(file.is_file() for file in (STAMP, *VENDORED)):
         return False
     return STAMP.read_text(encoding="utf-8").strip() in {stamp(mode), stamp("dev")}
 

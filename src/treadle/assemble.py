@@ -9,7 +9,7 @@ import asyncio
 import importlib
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +29,7 @@ from treadle.service.submit import known_queues
 from treadle.settings import Settings
 from treadle.store.postgres.address import shown
 from treadle.store.protocol import Store
+from treadle.store.sqlite.backup import back_up as sqlite_backup
 from treadle.store.sqlite.store import SQLiteStore
 from treadle.store.sqlite.transfer import SQLiteSource
 from treadle.store.transfer import Source, Target
@@ -188,14 +189,10 @@ async def open_move(settings: Settings, to: str) -> AsyncIterator[tuple[Source, 
 async def open_store(settings: Settings) -> Store:
     """The store of ``DATABASE_URL``, open; a server is waited for. Raises ``StoreRefused``, ``Unavailable``."""
     migrate = settings.migrate == "on"
-    address = _postgres_address(settings)
-    if address is None:
-        file = SQLiteStore(_sqlite_path(settings))
-        await file.open(migrate=migrate)
-        return file
-    from treadle.store.postgres.store import PostgresStore
-
-    store = PostgresStore(address, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
+    store = _new_store(settings)
+    if isinstance(store, SQLiteStore):
+        await store.open(migrate=migrate)
+        return store
     give_up_at = rising_seconds() + DATABASE_WAIT_SECONDS
     told = ""
     while True:
@@ -209,6 +206,50 @@ async def open_store(settings: Settings) -> Store:
                 told = str(error)
                 logger.warning("waiting for the database, %g s at most: %s", DATABASE_WAIT_SECONDS, told)
         await asyncio.sleep(DATABASE_PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def inspect_store(settings: Settings) -> AsyncIterator[tuple[Store, AnchoredClock]]:
+    """An existing store and its time, for whoever only looks: nothing is made, migrated or waited for.
+
+    Closed on leaving. Raises ``SettingsError`` where there is no database, ``StoreRefused`` (its schema is another
+    release's), ``Unavailable``.
+    """
+    store = _new_store(settings)
+    if isinstance(store, SQLiteStore):
+        _refuse_missing(settings)
+    await store.open(migrate=False)
+    try:
+        clock = AnchoredClock()
+        clock.set_anchor(await store.anchor())
+        yield store, clock
+    finally:
+        await store.aclose()
+
+
+def _new_store(settings: Settings) -> Store:
+    address = _postgres_address(settings)
+    if address is None:
+        return SQLiteStore(_sqlite_path(settings))
+    from treadle.store.postgres.store import PostgresStore
+
+    return PostgresStore(address, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
+
+
+def back_up(settings: Settings, target: Path, progress: Callable[[int, int], None]) -> int:
+    """Copy the SQLite file to ``target`` and check the copy; its bytes. ``progress``: pages done, pages in all.
+
+    Raises ``SettingsError`` where there is no SQLite file to copy, ``StoreRefused``, ``Unavailable``.
+    """
+    if _postgres_address(settings) is not None:
+        raise SettingsError(["DATABASE_URL: this copies SQLite files; for PostgreSQL use its own pg_dump"])
+    _refuse_missing(settings)
+    return sqlite_backup(_sqlite_path(settings), target, progress)
+
+
+def _refuse_missing(settings: Settings) -> None:
+    if not _sqlite_path(settings).exists():
+        raise SettingsError([f"there is no database at {_sqlite_path(settings)}; is this the right folder?"])
 
 
 async def _keep_time(store: Store, clock: AnchoredClock) -> None:

@@ -1,6 +1,6 @@
 """Every error that crosses a floor of Treadle, each class with a stable ``code``.
 
-Errors know neither HTTP statuses (``api/problems.py``) nor exit codes (``cli/main.py``), and no driver's
+Errors know neither HTTP statuses (``web/problems.py``) nor exit codes (``cli/main.py``), and no driver's
 exception leaves the seams: backends turn theirs into these.
 """
 
@@ -49,6 +49,24 @@ class NotFound(TreadleError):
     """No such thing."""
 
     code = "not_found"
+
+
+class Unauthorized(TreadleError):
+    """The server wants an API key or a login, or does not take the one it was shown."""
+
+    code = "unauthorized"
+
+
+class UnexpectedAnswer(TreadleError):
+    """Something answered, and not as Treadle does: a bug there (the message names the request), or another program."""
+
+    code = "client.unexpected_answer"
+
+
+class NotFinished(TreadleError, TimeoutError):
+    """The time that somebody wanted to wait for a job is up; the job goes on."""
+
+    code = "client.not_finished"
 
 
 class Conflict(TreadleError):

@@ -125,6 +125,7 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    erased_at: datetime | None
     worker_id: WorkerId | None
     payload: bytes | None
     """``None`` unless it was asked for."""

@@ -13,6 +13,8 @@ from typing import Any
 
 import uvicorn
 
+from treadle.admin.app import routes as admin_routes
+from treadle.admin.pulse import Pulse
 from treadle.allocator import return_large_buffers
 from treadle.api.app import create_app
 from treadle.app import Treadle
@@ -26,6 +28,8 @@ from treadle.mailbox.server import Mailbox
 from treadle.service.browse import Watcher
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
+from treadle.web.guards import Guards
+from treadle.web.throttle import Throttle
 from treadle.worker.children import Children
 from treadle.worker.pulse import kept_pulse
 from treadle.worker.worker import Worker
@@ -121,9 +125,13 @@ async def _start_house(
         up.rooms.append("worker")
     if rooms.api:
         watcher = Watcher(runtime)
-        api = create_app(runtime, submitter, watcher)
+        guards = Guards(settings, Throttle(runtime.clock.rising))
+        pulse = Pulse(runtime)
+        api = create_app(runtime, submitter, watcher, guards, beside=admin_routes(runtime, pulse, guards))
         await stack.enter_async_context(_serve(api, sockets["api"]))
         stack.push_async_callback(watcher.aclose)
+        pulse.start()
+        stack.push_async_callback(pulse.stop)  # before the server, which would wait for the open pages' streams
         up.api_url = _url(settings.host, settings.api_port)
         up.rooms.append("api")
     return worker

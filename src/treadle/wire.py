@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from treadle.errors import InvalidInput, Problem
+from treadle.errors import InvalidInput, Problem, Unstorable
 from treadle.job import MAX_TIMEOUT_SECONDS, MAX_TYPE_LENGTH, JobRequest, StoredJob
-from treadle.jsontext import check_strict, elements
+from treadle.jsontext import check_strict, elements, to_storable
 from treadle.queue import PRIORITY_BY_LABEL, QUEUE_NAME_RULE, is_queue_name
 from treadle.retry import MAX_ATTEMPTS_LIMIT
 from treadle.schema import MAX_REPORTED_PROBLEMS, pointer
@@ -181,6 +181,78 @@ def _read_run_at(read: _Reader) -> datetime | None:
     return moment
 
 
+class JobDraft(msgspec.Struct, frozen=True):
+    """One job to submit. ``payload``: its type's model, anything that is a JSON object, or its text as ``msgspec.Raw``.
+
+    ``run_at`` is aware; ``delay_seconds`` and ``timeout_seconds`` are seconds; ``None`` leaves it to the job's type.
+    """
+
+    type: str
+    payload: object
+    priority: str = "default"
+    queue: str | None = None
+    run_at: datetime | None = None
+    delay_seconds: float | None = None
+    max_attempts: int | None = None
+    timeout_seconds: float | None = None
+
+
+_NAMES = {
+    "type": "type",
+    "payload": "payload",
+    "priority": "priority",
+    "queue": "queue",
+    "run_at": "runAt",
+    "delay_seconds": "delaySeconds",
+    "max_attempts": "maxAttempts",
+    "timeout_seconds": "timeoutSeconds",
+}
+_MAX_DRAFT_BYTES = 1 << 30
+
+
+def write_submission(draft: JobDraft) -> bytes:
+    """The body of ``POST /jobs``. Raises ``InvalidInput`` for what is no JSON; the rest is for its reader to judge."""
+    problems: list[Problem] = []
+    body = _draft_text(draft, problems)
+    if problems:
+        raise InvalidInput(problems)
+    return body
+
+
+def write_batch(drafts: Iterable[JobDraft]) -> bytes:
+    """The body of ``POST /jobs/batch``. Raises ``InvalidInput`` with pointers as in ``/jobs/3/payload``."""
+    problems: list[Problem] = []
+    texts: list[bytes] = []
+    for index, draft in enumerate(drafts):
+        found: list[Problem] = []
+        texts.append(_draft_text(draft, found))
+        problems += [Problem(f"/jobs/{index}{p.pointer}", p.code, p.detail) for p in found]
+    if problems:
+        raise InvalidInput(problems[:MAX_REPORTED_PROBLEMS])
+    return b'{"jobs":[' + b",".join(texts) + b"]}"
+
+
+def _draft_text(draft: JobDraft, problems: list[Problem]) -> bytes:
+    members: dict[str, msgspec.Raw] = {}
+    for field, name in _NAMES.items():
+        value = getattr(draft, field)
+        if value is None and name != "payload":
+            continue
+        if name == "runAt":
+            if not isinstance(value, datetime) or value.tzinfo is None:
+                problems.append(Problem(pointer(name), "date_time", "expected a datetime with a zone"))
+                continue
+            value = time_text(value)
+        if isinstance(value, msgspec.Raw):
+            members[name] = value
+            continue
+        try:
+            members[name] = msgspec.Raw(to_storable(value, max_bytes=_MAX_DRAFT_BYTES))
+        except Unstorable as error:
+            problems.append(Problem(pointer(name), "not_storable", str(error)))
+    return msgspec.json.encode(members)
+
+
 def time_text(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds, as in ``2030-01-31T09:00:00.000Z``."""
     if moment is None:
@@ -215,6 +287,7 @@ def job_members(job: StoredJob) -> dict[str, Any]:
         "runAt": time_text(job.run_at),
         "startedAt": time_text(job.started_at),
         "finishedAt": time_text(job.finished_at),
+        "erasedAt": time_text(job.erased_at),
         "worker": job.worker_id,
         "artifacts": _raw(job.artifacts),
     }

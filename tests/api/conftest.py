@@ -13,12 +13,15 @@ import msgspec
 import pytest
 from starlette.types import ASGIApp
 
-from treadle.api.app import Door, create_app, doors
+from treadle.api.app import create_app, doors
 from treadle.jobtype import Registry
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
 from treadle.testing import open_test_runtime
+from treadle.web.doors import Door
+from treadle.web.guards import Guards
+from treadle.web.throttle import Throttle
 
 
 class Greeting(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,7 +67,7 @@ NewApi = Callable[..., Any]
 async def open_api(folder: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[Api]:
     async with open_test_runtime(registry(), settings, folder=folder, has_worker=False) as runtime:
         submitter, watcher = Submitter(runtime), Watcher(runtime)
-        app = create_app(runtime, submitter, watcher)
+        app = create_app(runtime, submitter, watcher, Guards(runtime.settings, Throttle(runtime.clock.rising)))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:3000") as client:
             yield Api(client, runtime, tuple(doors(runtime, submitter, watcher)), app, watcher)
         await watcher.aclose()

@@ -14,10 +14,10 @@ from starlette.types import Message
 
 from tests.api.asgi import GONE, HOST, JSON, call, piece
 from tests.api.conftest import Api, NewApi
-from treadle.api import body as bodies
 from treadle.api import front
-from treadle.api.request import Request
 from treadle.testing import FaultyStore
+from treadle.web import body as bodies
+from treadle.web.request import Request
 
 GOOD = json.dumps({"type": "GREET", "payload": {"name": "Ada"}}).encode()
 SMALL = {"TREADLE_MAX_BODY_BYTES": "1024"}

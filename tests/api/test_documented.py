@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from treadle.api import problems
-from treadle.api.problems import Kind
+from treadle.web import problems
+from treadle.web.problems import Kind
 
 HTTP_PAGE = Path(__file__).parents[2] / "docs" / "http.md"
 

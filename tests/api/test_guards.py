@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from tests.api.conftest import NewApi
-from treadle.api.guards import Guard
+from treadle.web.guards import Guard
 
 CLOSED = {"TREADLE_API_KEYS": "tk_0123456789abcdef,tk_fedcba9876543210", "ADMIN_USER": "ada", "ADMIN_PASS": "pass:word"}
 KEY = {"Authorization": "Bearer tk_0123456789abcdef"}

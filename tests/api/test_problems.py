@@ -7,12 +7,22 @@ import json
 import pytest
 
 from treadle import errors
-from treadle.api import problems
-from treadle.api.problems import INTERNAL_ERROR, Kind, Refused, kind_of, problem_response
 from treadle.errors import InvalidInput, MalformedJson, Problem, TreadleError
+from treadle.web import problems
+from treadle.web.problems import INTERNAL_ERROR, Kind, Refused, kind_of, problem_response
 
 KINDS = [value for value in vars(problems).values() if isinstance(value, Kind)]
-NOT_FOR_CLIENTS = {"TreadleError", "Conflict", "LeaseLost", "StoreRefused", "RegistrationError", "SettingsError"}
+NOT_FOR_CLIENTS = {
+    "TreadleError",
+    "Conflict",
+    "LeaseLost",
+    "StoreRefused",
+    "RegistrationError",
+    "SettingsError",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "NotFinished",
+}
 ERRORS = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, TreadleError)]
 
 

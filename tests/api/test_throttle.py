@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from treadle.api.problems import Refused
-from treadle.api.throttle import MAX_ADDRESSES, MAX_WRONG_TRIES, Throttle
 from treadle.testing import ManualClock
+from treadle.web.problems import Refused
+from treadle.web.throttle import MAX_ADDRESSES, MAX_WRONG_TRIES, Throttle
 
 
 def spent(throttle: Throttle, address: str) -> bool:

@@ -14,6 +14,7 @@ from tests.backends import CANNOT, DISPATCHES, STORES, Changes
 from tests.builders import NOW, a_worker
 from treadle.dispatch.protocol import Dispatch
 from treadle.ids import WorkerId
+from treadle.store.invariants import STRUCTURE
 from treadle.store.protocol import Store
 
 
@@ -89,6 +90,9 @@ async def another_store(database: Database) -> AsyncIterator[AnotherStore]:
         return store
 
     yield open_another
+    if opened:
+        watching = await open_another()  # the test may have closed its own
+        assert await watching.check(tuple(STRUCTURE), NOW, 10) == {}, "an invariant is violated after the test"
     for store in opened:
         await store.aclose()
 

@@ -23,12 +23,12 @@ def new_stack(tmp_path: Path, rung: str) -> Iterator[NewStack]:
         def make(settings: Mapping[str, str] | None = None) -> Stack:
             folder = tmp_path / f"stack{len(made)}"
             folder.mkdir()
-            made.append(Stack(folder, {**rungs.enter_context(RUNGS[rung]()), **(settings or {})}))
-            return made[-1]
+            stack = Stack(folder, {**rungs.enter_context(RUNGS[rung]()), **(settings or {})})
+            rungs.callback(stack.close)  # before its rung ends, and whatever the others' ends find
+            made.append(stack)
+            return stack
 
         yield make
-        for stack in made:
-            stack.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -20,6 +21,9 @@ import treadle
 from tests.servers import running
 from tests.servers.ports import free_ports as free_ports
 from tests.waiting import eventually_blocking
+from treadle.assemble import inspect_store
+from treadle.service.check import check
+from treadle.settings import parse_settings
 
 FAST = {
     "TREADLE_LEASE_SECONDS": "2",
@@ -135,12 +139,35 @@ class Stack:
         eventually_blocking(is_final, within_seconds=within_seconds)
         return found
 
+    @property
+    def database(self) -> Path:
+        """The SQLite file, on the rung that has one."""
+        return self.folder / "data" / "treadle.db"
+
+    @property
+    def where(self) -> dict[str, str]:
+        """The settings that lead a command in another folder to this stack's database."""
+        if (address := self.settings.get("DATABASE_URL")) is not None:
+            return {"DATABASE_URL": address}
+        return {"TREADLE_DATA_DIR": str(self.database.parent)}
+
+    def change(self, sql: str) -> None:
+        """Run ``sql`` on the database, beside Treadle."""
+        if (address := self.settings.get("DATABASE_URL")) is not None:
+            with psycopg.connect(address) as connection:
+                connection.execute(sql)
+            return
+        file = sqlite3.connect(self.database)
+        with file:
+            file.execute(sql)
+        file.close()
+
     def rows(self) -> set[str]:
         """The ids of all jobs, read beside Treadle."""
         if (address := self.settings.get("DATABASE_URL")) is not None:
             with psycopg.connect(address) as connection:
                 return {str(row[0]) for row in connection.execute("SELECT id FROM jobs")}
-        file = sqlite3.connect(self.folder / "data" / "treadle.db")
+        file = sqlite3.connect(self.database)
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         found = {str(row[0]) for row in file.execute("SELECT id FROM jobs")}
         file.close()
@@ -171,7 +198,7 @@ class Stack:
         return process.wait(timeout=30)
 
     def close(self) -> None:
-        """End every process that still runs."""
+        """End every process that still runs, and see that the database they leave keeps every invariant."""
         self.client.close()
         for process in self.processes:
             if process.poll() is None:
@@ -180,3 +207,13 @@ class Stack:
                 process.kill()
                 process.wait(timeout=30)
             self._guard.forget(process.pid)
+        if self.processes and ("DATABASE_URL" in self.where or self.database.exists()):
+            violations = asyncio.run(self._violations())
+            assert violations == {}, f"invariants are violated: {violations}"
+
+    async def _violations(self) -> dict[str, list[str]]:
+        told = {name: value for name, value in self.settings.items() if value}
+        settings = parse_settings({**told, **self.where})
+        async with inspect_store(settings) as (store, clock):
+            findings = await check(store, settings, clock.now())
+        return {finding.name: list(finding.subjects) for finding in findings if finding.subjects}

@@ -15,13 +15,13 @@ import pytest
 from msgspec.structs import replace
 
 from tests.builders import NOW, a_key, a_new_job, a_submission, an_attempt_error
-from tests.conformance.steps import a_worker_in, crash, inserted, one_of_each, read_all, scan, started
+from tests.conformance.steps import a_worker_in, crash, inserted, one_of_each, read_all, scan, settle, started
 from tests.flow.stack import SOURCE
 from tests.servers import running
 from treadle.errors import StoreRefused, Unavailable
 from treadle.ids import JobId
 from treadle.service.move import Move, Moved
-from treadle.states import Status
+from treadle.states import Status, Verb
 from treadle.store.postgres.store import PostgresStore
 from treadle.store.postgres.transfer import PostgresTarget, open_target
 from treadle.store.protocol import JobFilter, Store
@@ -55,6 +55,9 @@ async def path(tmp_path: Path) -> Path:
     told = an_attempt_error(message='Zoë said "no"\n\\', traceback="a\tb")
     await crash(store, job, failure=told)
     await store.insert([a_submission(a_new_job(), a_new_job(), key=a_key(key="order-7"))], NOW)
+    gone = await started(store, worker_id)
+    await settle(store, gone.id, 1, Verb.COMPLETE)
+    await store.erase([gone.id], NOW)
     await store.declare_queues(["images", "mail"])
     await store.set_paused("mail", NOW)
     await store.aclose()

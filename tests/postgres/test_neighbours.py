@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from tests.builders import NOW, a_key, a_new_job, a_submission, a_worker
-from tests.conformance.steps import at, claim, insert, inserted, move, operate, read, scan, started, statuses
+from tests.conformance.steps import WAYS, at, claim, insert, inserted, move, operate, read, scan, started, statuses
 from tests.postgres.conftest import Beside, NewStore
 from tests.waiting import eventually, loop_turns
 from treadle.errors import Unavailable
@@ -254,3 +254,23 @@ async def test_an_operators_cancel_waits_for_a_claim_and_then_asks_the_worker(
     operated = await cancelling
     assert (operated.before, operated.after) == (Status.PROCESSING, Status.PROCESSING)
     assert (await read(store, job_id)).cancel_requested
+
+
+@pytest.mark.parametrize("act", ["delete", "erase"])
+async def test_a_job_that_is_requeued_meanwhile_is_neither_deleted_nor_erased(
+    store: PostgresStore, worker_id: WorkerId, holding: asyncpg.Connection, beside: Beside, act: str
+) -> None:
+    job_id = await WAYS["failed"](store, worker_id)
+    looking = await beside()
+    await holding.execute(
+        "UPDATE jobs SET status = 'queued', queued_at = now(), finished_at = NULL WHERE id = $1", job_id
+    )
+
+    acting = asyncio.create_task(store.delete([job_id]) if act == "delete" else store.erase([job_id], at(9)))
+    await eventually(lambda: waits(looking))
+    await holding.execute("COMMIT")
+
+    [operated] = await acting
+    assert (operated.before, operated.after) == (Status.QUEUED, None)
+    job = await read(store, job_id)
+    assert (job.status, job.erased_at, job.payload) == (Status.QUEUED, None, b'{"n":1}')

@@ -27,6 +27,7 @@ PLANS: dict[str, list[str]] = {
     "requeue": [BY_ID],
     "bury": [BY_ID],
     "delete": [BY_ID],
+    "erase": [BY_ID],
     "get": [BY_ID],
     "statuses": [BY_ID],
     "page_all": ["SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id<?)"],
@@ -51,6 +52,7 @@ PLANS: dict[str, list[str]] = {
         "SEARCH idempotency_keys USING COVERING INDEX idempotency_keys_expiry (expires_at<?)",
     ],
     "large_payload": ["SEARCH large_payloads USING INDEX sqlite_autoindex_large_payloads_1 (job_id=?)"],
+    "erase_large": ["SEARCH large_payloads USING INDEX sqlite_autoindex_large_payloads_1 (job_id=?)"],
     "set_paused": ["SEARCH queues USING PRIMARY KEY (name=?)"],
 }
 # Plain inserts, and reads of tables that hold a handful of rows.

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import treadle
 from tests.waiting import eventually
 from tests.worker.house import House, open_house
 from treadle import Treadle
@@ -231,7 +232,11 @@ async def test_a_process_of_its_own_submits_into_the_store_that_its_environment_
             subprocess.run,
             [sys.executable, "script.py"],
             cwd=tmp_path,
-            env={"TREADLE_DATA_DIR": str(tmp_path / "data"), "TREADLE_OUTPUT_DIR": str(tmp_path / "output")},
+            env={
+                "TREADLE_DATA_DIR": str(tmp_path / "data"),
+                "TREADLE_OUTPUT_DIR": str(tmp_path / "output"),
+                "PYTHONPATH": str(Path(treadle.__file__).parents[1]),  # the code under test
+            },
             capture_output=True,
             text=True,
             check=True,

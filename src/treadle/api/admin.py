@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from starlette.responses import Response
 
-from treadle.api.body import ignore_body
-from treadle.api.jobs import JSON, bodiless, cancelled, job_id_of, json_response
-from treadle.api.query import Query
-from treadle.api.request import Request
+from treadle.api.jobs import JSON, bodiless, cancelled, json_response
 from treadle.errors import NotFound
-from treadle.ids import JobId, parse_job_id
-from treadle.job import MAX_TYPE_LENGTH
-from treadle.queue import PRIORITY_BY_LABEL, QUEUE_NAME_RULE, is_queue_name
+from treadle.ids import JobId
+from treadle.queue import is_queue_name
 from treadle.service import browse, operate, queues, workers
 from treadle.service.browse import FAILED_FOR_GOOD
 from treadle.service.runtime import Runtime
 from treadle.states import Status
 from treadle.store.protocol import COUNT_CAP, JobFilter, QueueRecord, WorkerRecord
+from treadle.web.body import ignore_body
+from treadle.web.listing import cursor_text, read_cursor, read_priority, read_queue, read_type
+from treadle.web.query import Query
+from treadle.web.request import Request, job_id_of
 from treadle.wire import job_members, jobs_page, time_text
 
 logger = logging.getLogger("treadle.api")
@@ -76,6 +74,24 @@ class Admin:
         _log("cancelled" if status is Status.CANCELLED else "asked to stop", job_id)
         return cancelled(job_id, status)
 
+    async def delete(self, request: Request) -> Response:
+        """``POST /admin/jobs/{id}/delete``: final jobs only; ``?files=true`` for its files too."""
+        job_id = job_id_of(request)
+        query = Query(request, ("files",))
+        files = query.one_of("files", ("true", "false")) == "true"
+        query.check()
+        await ignore_body(request)
+        removed = await operate.delete(self._runtime, job_id, files=files)
+        _log("deleted", job_id)
+        return json_response({"jobId": job_id, "filesRemoved": removed})
+
+    async def erase(self, request: Request) -> Response:
+        """``POST /admin/jobs/{id}/erase``: final jobs only."""
+        job_id = await bodiless(request)
+        status = await operate.erase(self._runtime, job_id)
+        _log("erased", job_id)
+        return json_response({"jobId": job_id, "status": status})
+
     async def stats(self, request: Request) -> Response:
         """``GET /admin/stats``: jobs by status, each counted up to ``cap``."""
         Query(request).check()
@@ -117,56 +133,21 @@ class Admin:
         names = ("status", "type", "queue", "priority", "limit", "cursor")
         query = Query(request, names if choice else names[1:])
         status = query.one_of("status", choice)
-        priority = query.one_of("priority", PRIORITY_BY_LABEL)
         wanted = JobFilter(
             statuses=(Status(status),) if status is not None else otherwise,
-            type=_type(query),
-            queue=_queue_filter(query),
-            priority=PRIORITY_BY_LABEL[priority] if priority is not None else None,
+            type=read_type(query),
+            queue=read_queue(query),
+            priority=read_priority(query),
         )
         limit = query.whole("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)
-        below = _read_cursor(query)
+        below = read_cursor(query)
         query.check()
         page = await browse.page(self._runtime, wanted, below, limit)
-        return Response(jobs_page(page.jobs, _cursor(page.next_cursor)), media_type=JSON)
+        return Response(jobs_page(page.jobs, cursor_text(page.next_cursor)), media_type=JSON)
 
 
 def _log(what: str, job_id: JobId) -> None:
     logger.info("%s by an operator", what, extra={"job": job_id})
-
-
-def _type(query: Query) -> str | None:
-    name = query.text("type")
-    if name is not None and not (0 < len(name) <= MAX_TYPE_LENGTH and "\0" not in name):
-        query.refuse("type", "length", f"expected 1 to {MAX_TYPE_LENGTH} characters")
-        return None
-    return name
-
-
-def _queue_filter(query: Query) -> str | None:
-    name = query.text("queue")
-    if name is not None and not is_queue_name(name):
-        query.refuse("queue", "pattern", f"expected {QUEUE_NAME_RULE}")
-        return None
-    return name
-
-
-def _cursor(job_id: JobId | None) -> str | None:
-    """Opaque, so that nobody builds one: what it holds may change with any release."""
-    return None if job_id is None else base64.urlsafe_b64encode(job_id.encode()).decode()
-
-
-def _read_cursor(query: Query) -> JobId | None:
-    cursor = query.text("cursor")
-    if cursor is None:
-        return None
-    try:
-        job_id = parse_job_id(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode("ascii"))
-    except (binascii.Error, UnicodeError):
-        job_id = None
-    if job_id is None:
-        query.refuse("cursor", "cursor", "expected the nextCursor of an earlier page")
-    return job_id
 
 
 async def _queue_name(request: Request) -> str:

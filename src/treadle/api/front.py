@@ -9,7 +9,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from treadle.api.problems import (
+from treadle.hostname import HOW_TO_ALLOW, HostNames
+from treadle.web.problems import (
     ADDRESS_TOO_LONG,
     BODY_TIMEOUT,
     HEADERS_TOO_LARGE,
@@ -21,13 +22,9 @@ from treadle.api.problems import (
     kind_of,
     problem_response,
 )
-from treadle.api.request import Request
-from treadle.hostname import HOW_TO_ALLOW, HostNames
+from treadle.web.request import REQUEST, Request
 
 logger = logging.getLogger("treadle.api")
-
-REQUEST = "treadle.request"
-"""Where the scope keeps the ``Request``."""
 
 MAX_FIELDS = 100
 MAX_HEADER_BYTES = 32 * 1024
@@ -87,7 +84,7 @@ class Front:
 
 
 class _Answer:
-    """``send``, with what every answer carries; the body of an answer to HEAD stays here."""
+    """``send``, with what every answer carries unless it has its own; the body of an answer to HEAD stays here."""
 
     __slots__ = ("_request", "_send", "is_begun")
 
@@ -100,7 +97,9 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.is_begun = True
             request_id = (b"x-request-id", self._request.id.encode("ascii"))
-            message["headers"] = [*message["headers"], *ANSWER_FIELDS, request_id]
+            own = message["headers"]
+            named = {name for name, _ in own}
+            message["headers"] = [*own, *(field for field in ANSWER_FIELDS if field[0] not in named), request_id]
         elif self._request.method == "HEAD":
             message["body"] = b""
         await self._send(message)

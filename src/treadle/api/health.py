@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from starlette.responses import Response
 
 from treadle.api.jobs import json_response
-from treadle.api.request import Request
 from treadle.service.runtime import Runtime
+from treadle.web.request import Request
 
 logger = logging.getLogger("treadle.api")
 

@@ -10,17 +10,18 @@ from typing import TypeVar
 import msgspec
 from starlette.responses import Response
 
-from treadle.api.body import beside_loop, ignore_body, read_json, until_disconnected
-from treadle.api.query import Query
-from treadle.api.request import Request
-from treadle.errors import InvalidInput, NotFound, Problem
+from treadle.errors import InvalidInput, Problem
 from treadle.fingerprint import fingerprint
-from treadle.ids import JobId, parse_job_id
+from treadle.ids import JobId
 from treadle.service import browse, operate
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
 from treadle.service.submit import ClientKey, Submitted, Submitter
 from treadle.states import FINAL, Status
+from treadle.web.body import beside_loop, ignore_body, read_json, until_disconnected
+from treadle.web.file import file_response
+from treadle.web.query import Query
+from treadle.web.request import Request, job_id_of
 from treadle.wire import job_members, read_batch, read_submission
 
 Asked = TypeVar("Asked")
@@ -69,6 +70,12 @@ class Jobs:
         job = await browse.get(self._runtime, job_id, payload=with_payload)
         return json_response(job_members(job))
 
+    async def file(self, request: Request) -> Response:
+        """``GET /jobs/{id}/result``: its file."""
+        job_id = job_id_of(request)
+        Query(request).check()
+        return await file_response(self._runtime, request, job_id)
+
     async def cancel(self, request: Request) -> Response:
         """``POST /jobs/{id}/cancel``: 202 where the job runs and was asked to stop."""
         job_id = await bodiless(request)
@@ -96,14 +103,6 @@ class Jobs:
 def json_response(value: object, status_code: int = 200, headers: dict[str, str] | None = None) -> Response:
     """``value`` as JSON."""
     return Response(msgspec.json.encode(value), status_code, headers, JSON)
-
-
-def job_id_of(request: Request) -> JobId:
-    """The id in the path, in its canonical form. Raises ``NotFound``: what is no id belongs to no job."""
-    job_id = parse_job_id(request.path("job_id"))
-    if job_id is None:
-        raise NotFound("no job has this id")
-    return job_id
 
 
 async def bodiless(request: Request) -> JobId:

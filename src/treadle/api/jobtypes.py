@@ -8,10 +8,10 @@ from typing import Any
 from starlette.responses import Response
 
 from treadle.api.jobs import json_response
-from treadle.api.query import Query
-from treadle.api.request import Request
 from treadle.service.catalogue import KnownType
 from treadle.service.runtime import Runtime
+from treadle.web.query import Query
+from treadle.web.request import Request
 
 
 class JobTypes:

@@ -99,6 +99,17 @@ class ArtifactFolder:
             raise FileNotFoundError(path)
         return handle
 
+    def remove(self, job_id: JobId) -> int:
+        """Remove every file that any attempt of the job published; how many. Raises ``OSError`` for one that stays."""
+        removed = 0
+        for entry in os.scandir(self.root):
+            # The id itself is a name where an artifact without a suffix was shared by all attempts.
+            if entry.name == job_id or entry.name.startswith(f"{job_id}."):
+                with suppress(FileNotFoundError):
+                    os.unlink(entry.path)
+                    removed += 1
+        return removed
+
     def remove_stale(self, older_than: float) -> int:
         """Remove temporary files that nobody writes and that were last written before ``older_than``; how many.
 

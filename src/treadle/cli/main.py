@@ -1,7 +1,8 @@
 """The parser, and where errors become one line and an exit code.
 
-Exit codes (after sysexits.h): 0 done; 1 failed (a smoke test or a health check, say); 2 wrong usage; 70 a bug, or
-a worker worn out by handlers that never end; 75 the store does not answer, try again; 78 settings or schema are wrong.
+Exit codes (after sysexits.h): 0 done; 1 failed (a smoke test or a health check, say) or refused by a server; 2 wrong
+usage; 69 no server answers a command that speaks HTTP; 70 a bug, or a worker worn out by handlers that never end; 75
+the store does not answer, try again; 78 settings or schema are wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from treadle.cli.backup import backup
+from treadle.cli.check import check_command
 from treadle.cli.health import health
+from treadle.cli.jobs import jobs
 from treadle.cli.migrate import migrate
 from treadle.cli.move import move
 from treadle.cli.serve import api, dev, mailbox, worker
@@ -30,13 +34,17 @@ cli = typer.Typer(
     name="treadle",
     help="A background job server: submit over HTTP, watch it run, never lose a job.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 done, 1 failed, 2 usage, 70 bug or worn out, 75 store away (try again), 78 settings.",
+    epilog=(
+        "Exit codes: 0 done, 1 failed or refused, 2 usage, 69 no server, 70 bug or worn out, "
+        "75 store away (try again), 78 settings."
+    ),
 )
-for command in (dev, api, worker, mailbox, health, migrate, move, settings, smoke):
+for command in (dev, api, worker, mailbox, health, migrate, move, settings, smoke, backup):
     cli.command()(command)
+cli.command("check")(check_command)
+cli.add_typer(jobs)
 
 
 @cli.callback(invoke_without_command=True)
@@ -52,7 +60,7 @@ def run() -> NoReturn:
     """The console script."""
     code = EXIT_BUG
     try:
-        code = int(cli(standalone_mode=False) or 0)
+        code = int(cli(prog_name="treadle", standalone_mode=False) or 0)
     except SettingsError as error:
         code = _say(EXIT_CONFIG, *error.problems)
     except (RegistrationError, StoreRefused) as error:
@@ -78,6 +86,6 @@ def run() -> NoReturn:
 
 
 def _say(code: int, *sentences: str) -> int:
-    for sentence in sentences:
+    for sentence in filter(None, sentences):  # help that was printed for want of arguments has no words of its own
         sys.stderr.write(f"treadle: {sentence}\n")
     return code

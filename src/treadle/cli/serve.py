@@ -51,6 +51,7 @@ def _print(settings: Settings, up: Started) -> None:
     console.print(f"[bold]Treadle is up[/bold]: {', '.join(up.rooms)}. Ctrl-C stops it.")
     if up.api_url is not None:
         console.print(f"  API      {up.api_url}/jobs     health {up.api_url}/health")
+        console.print(f"  Admin    {up.api_url}/admin/ui")
     if up.mailbox_url is not None:
         console.print(f"  Mailbox  {up.mailbox_url}          SMTP on {up.smtp_address}")
     if up.api_url is not None or "worker" in up.rooms:

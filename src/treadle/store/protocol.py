@@ -218,6 +218,9 @@ class Expiry(msgspec.Struct, frozen=True):
     before: datetime
 
 
+ERASED_TEXT = "erased by an operator"
+"""What stands in the place of an error's words once a job was erased."""
+
 COUNT_CAP = 10_000
 """Nothing is counted beyond this: an unbounded COUNT is what kills dashboards at a million rows."""
 
@@ -279,7 +282,27 @@ class Store(Protocol):
         ...
 
     async def operate(self, verb: Verb, ids: Sequence[JobId], now: datetime) -> list[Operated]:
-        """Cancel, requeue or bury for an operator, in order. ``cancel`` of a running job requests it."""
+        """Cancel, requeue or bury for an operator, in order. ``cancel`` of a running job requests it.
+
+        An erased job is not requeued.
+        """
+        ...
+
+    async def delete(self, ids: Sequence[JobId]) -> list[Operated]:
+        """Delete final jobs, each guarded by its status, in order; ``after`` is the status in which a job went.
+
+        A job that is not final is refused and stays as it is. Files are no business of a store.
+        """
+        ...
+
+    async def erase(self, ids: Sequence[JobId], now: datetime) -> list[Operated]:
+        """Erase what final jobs were told and what they told, in order; ``after`` is the status, which stays.
+
+        The payload becomes ``{}``; result, progress and checkpoint go; an error, and the message of every kept one,
+        becomes ``ERASED_TEXT``, and its traceback goes. ``erased_at`` is the first time this was done (S4). From then
+        on ``operate`` refuses to requeue the job: there is nothing left to run. The old text is gone from the
+        database's own files too, as far as its engine can promise that.
+        """
         ...
 
     async def register_worker(self, worker: WorkerRecord) -> None:
@@ -343,6 +366,14 @@ class Store(Protocol):
 
     async def types(self) -> list[PublishedType]:
         """Every published type, by name."""
+        ...
+
+    async def check(self, names: Sequence[str], before: datetime, limit: int) -> dict[str, list[str]]:
+        """What violates the named invariants (``store/invariants``): subjects, at most ``limit`` each; {} is well.
+
+        Reads only. ``before``: a lease that last beat before it should have been ended by now, and a job that was due
+        before it should have been promoted. Raises ``KeyError`` for a name there is none of.
+        """
         ...
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:

@@ -46,6 +46,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    erased_at: datetime | None
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
 
 class ManualClock:
     """Implements ``treadle.clock.Clock``."""
 
-    def __init__(self, now: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:
+    def __init__(self, now: datetime = START) -> None:
         self._now = now
         self._rising = 0.0
 

@@ -192,6 +192,14 @@ class FaultyStore:
         """See ``Store.operate``."""
         return await self._through("operate", lambda: self._store.operate(verb, ids, now))
 
+    async def delete(self, ids: Sequence[JobId]) -> list[Operated]:
+        """See ``Store.delete``."""
+        return await self._through("delete", lambda: self._store.delete(ids))
+
+    async def erase(self, ids: Sequence[JobId], now: datetime) -> list[Operated]:
+        """See ``Store.erase``."""
+        return await self._through("erase", lambda: self._store.erase(ids, now))
+
     async def register_worker(self, worker: WorkerRecord) -> None:
         """See ``Store.register_worker``."""
         await self._through("register_worker", lambda: self._store.register_worker(worker))
@@ -251,6 +259,10 @@ class FaultyStore:
     async def set_paused(self, name: str, paused_at: datetime | None) -> bool:
         """See ``Store.set_paused``."""
         return await self._through("set_paused", lambda: self._store.set_paused(name, paused_at))
+
+    async def check(self, names: Sequence[str], before: datetime, limit: int) -> dict[str, list[str]]:
+        """See ``Store.check``."""
+        return await self._through("check", lambda: self._store.check(names, before, limit))
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
         """See ``Store.prune``."""

@@ -64,3 +64,17 @@ def rough_segfault(payload: Work, job: Job) -> None:
     """The same, by somebody who did not see it coming."""
     write(job, "start")
     ctypes.string_at(0)
+
+
+@app.job("FAILING", retry=Retry(attempts=1))
+def failing(payload: Work, job: Job) -> None:
+    """Fail."""
+    raise ValueError("as ordered")
+
+
+@app.job("STEPS")
+def steps(payload: Work, job: Job) -> None:
+    """Tell how far it is, in ten steps."""
+    for done in range(10):
+        job.progress(done + 1, 10, f"step {done + 1}")
+        time.sleep(payload.seconds / 10)  # noqa: TID251  (work that takes time is what this stands for)

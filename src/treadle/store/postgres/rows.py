@@ -76,6 +76,7 @@ def stored_job(row: Row, *, payload: bool) -> StoredJob:
         queued_at=row["queued_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        erased_at=row["erased_at"],
         worker_id=None if worker_id is None else WorkerId(str(worker_id)),
         payload=row["payload"] if payload else None,
         result=row["result"],

@@ -10,7 +10,7 @@ from treadle.errors import OutcomeUnknown, Unavailable
 from treadle.ids import JobId, WorkerId
 from treadle.job import ClaimedJob, Orphan, StoredJob
 from treadle.states import Status, Verb
-from treadle.store.postgres import reading, writing
+from treadle.store.postgres import checking, reading, writing
 from treadle.store.postgres.connection import Connections
 from treadle.store.postgres.faults import CONNECTION_FAULTS, is_lost, refusal
 from treadle.store.postgres.pruning import Pruning
@@ -166,6 +166,16 @@ class PostgresStore:
         rows = await self._connections.write(SQL[verb.value], values) if ids else []
         return writing.operated(verb, ids, rows)
 
+    async def delete(self, ids: Sequence[JobId]) -> list[Operated]:
+        """See ``Store.delete``."""
+        rows = await self._connections.write(SQL["delete"], writing.delete_values(ids)) if ids else []
+        return writing.deleted(ids, rows)
+
+    async def erase(self, ids: Sequence[JobId], now: datetime) -> list[Operated]:
+        """See ``Store.erase``: the old text stays in the server's files until its next vacuum, and in its WAL."""
+        rows = await self._connections.write(SQL["erase"], writing.erase_values(ids, now)) if ids else []
+        return writing.erased(ids, rows)
+
     async def register_worker(self, worker: WorkerRecord) -> None:
         """See ``Store.register_worker``. Who has a lease has a connection for its beats from then on."""
         values = {name: getattr(worker, name) for name in SQL["register_worker"].parameters}
@@ -240,6 +250,10 @@ class PostgresStore:
     async def types(self) -> list[PublishedType]:
         """See ``Store.types``."""
         return [published_type(row) for row in await self._connections.read(SQL["types"], {})]
+
+    async def check(self, names: Sequence[str], before: datetime, limit: int) -> dict[str, list[str]]:
+        """See ``Store.check``."""
+        return await checking.check(self._connections, names, before, limit)
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
         """See ``Store.prune``."""

@@ -124,6 +124,7 @@ def _job_row(row: asyncpg.Record) -> JobRow:
         queued_at=row["queued_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        erased_at=row["erased_at"],
     )
 
 

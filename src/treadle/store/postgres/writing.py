@@ -15,6 +15,7 @@ from treadle.queue import PRIORITY_BY_LABEL
 from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
 from treadle.store.postgres.rows import Row, job_id
 from treadle.store.protocol import (
+    ERASED_TEXT,
     TYPE_REFRESH,
     Hint,
     IdempotencyKey,
@@ -230,6 +231,34 @@ def operated(verb: Verb, ids: Sequence[JobId], rows: Sequence[Row]) -> list[Oper
             still_asked = result.after if verb is Verb.CANCEL and result.after is Status.PROCESSING else None
             found[asked] = Operated(asked, result.after, still_asked, result.queue, result.priority)
     return results
+
+
+def delete_values(ids: Sequence[JobId]) -> Values:
+    """What the query ``delete`` takes."""
+    return {"ids": list(dict.fromkeys(ids)), "sources": sorted(status.value for status in FINAL)}
+
+
+def deleted(ids: Sequence[JobId], rows: Sequence[Row]) -> list[Operated]:
+    """What became of each id, in order. An id that stands twice was gone when it was met again."""
+    found = {job_id(row): _operated(row) for row in rows}
+    results: list[Operated] = []
+    for asked in ids:
+        result = found.get(asked, Operated(asked, None, None))
+        results.append(result)
+        if result.after is not None:
+            del found[asked]
+    return results
+
+
+def erase_values(ids: Sequence[JobId], now: datetime) -> Values:
+    """What the query ``erase`` takes."""
+    return {**delete_values(ids), "text": ERASED_TEXT, "now": now}
+
+
+def erased(ids: Sequence[JobId], rows: Sequence[Row]) -> list[Operated]:
+    """What became of each id, in order: twice is once."""
+    found = {job_id(row): _operated(row) for row in rows}
+    return [found.get(asked, Operated(asked, None, None)) for asked in ids]
 
 
 def _operated(row: Row) -> Operated:

@@ -56,7 +56,12 @@ class Connections:
 
     async def aclose(self) -> None:
         """Finish what was handed over, then close every connection. Once more is nothing more."""
-        await asyncio.get_running_loop().run_in_executor(None, self._close)
+        try:
+            closing = asyncio.get_running_loop().run_in_executor(None, self._close)
+        except RuntimeError:  # the interpreter is ending, and gives out no more threads
+            self._close()
+        else:
+            await closing
 
     async def write(self, work: Work[Answer]) -> Answer:
         """Run ``work`` in one transaction on the writer. Raises what ``store/protocol`` says (S6)."""

@@ -138,6 +138,7 @@ def stored_job(row: sqlite3.Row, payload: bytes | None) -> StoredJob:
         queued_at=moment_or_none(row["queued_at"]),
         started_at=moment_or_none(row["started_at"]),
         finished_at=moment_or_none(row["finished_at"]),
+        erased_at=moment_or_none(row["erased_at"]),
         worker_id=row["worker_id"],
         payload=payload,
         result=bytes_or_none(row["result"]),

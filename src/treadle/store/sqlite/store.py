@@ -30,7 +30,7 @@ from treadle.store.protocol import (
     Submission,
     WorkerRecord,
 )
-from treadle.store.sqlite import reading, writing
+from treadle.store.sqlite import checking, reading, writing
 from treadle.store.sqlite.connection import Connections, primary_code
 from treadle.store.sqlite.rows import (
     moment,
@@ -129,6 +129,14 @@ class SQLiteStore:
         """See ``Store.operate``."""
         return await self._connections.write(lambda connection: writing.operate(connection, verb, ids, now))
 
+    async def delete(self, ids: Sequence[JobId]) -> list[Operated]:
+        """See ``Store.delete``."""
+        return await self._connections.write(lambda connection: writing.delete(connection, ids))
+
+    async def erase(self, ids: Sequence[JobId], now: datetime) -> list[Operated]:
+        """See ``Store.erase``."""
+        return await self._connections.write(lambda connection: writing.erase(connection, ids, now))
+
     async def register_worker(self, worker: WorkerRecord) -> None:
         """See ``Store.register_worker``."""
         await self._connections.write(
@@ -214,6 +222,10 @@ class SQLiteStore:
         return await self._connections.read(
             lambda connection: [published_type(row) for row in connection.execute(SQL["types"])]
         )
+
+    async def check(self, names: Sequence[str], before: datetime, limit: int) -> dict[str, list[str]]:
+        """See ``Store.check``."""
+        return await self._connections.read(lambda connection: checking.check(connection, names, before, limit))
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
         """See ``Store.prune``."""

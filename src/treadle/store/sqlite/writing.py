@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -13,6 +13,7 @@ from treadle.job import MAX_KEPT_ERRORS, ClaimedJob
 from treadle.queue import Priority
 from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
 from treadle.store.protocol import (
+    ERASED_TEXT,
     TYPE_REFRESH,
     TYPES_KEPT,
     ClaimRequest,
@@ -242,6 +243,42 @@ def operate(connection: sqlite3.Connection, verb: Verb, ids: Sequence[JobId], no
 def _request_cancel(connection: sqlite3.Connection, job_id: JobId, now: datetime) -> bool:
     parameters = {"id": job_id, "now": to_micros(now), "source": _SOURCE}
     return connection.execute(SQL["request_cancel"], parameters).rowcount == 1
+
+
+def delete(connection: sqlite3.Connection, ids: Sequence[JobId]) -> list[Operated]:
+    """See ``Store.delete``."""
+
+    def remove(job_id: JobId, before: Status) -> int:
+        return connection.execute(SQL["delete"], {"id": job_id, "status": before.value}).rowcount
+
+    return [_done_to_final(connection, job_id, remove) for job_id in ids]
+
+
+def erase(connection: sqlite3.Connection, ids: Sequence[JobId], now: datetime) -> list[Operated]:
+    """See ``Store.erase``."""
+    parameters = {"text": ERASED_TEXT, "sources": json_list(sorted(FINAL)), "now": to_micros(now)}
+
+    def wipe(job_id: JobId, before: Status) -> int:
+        erased = connection.execute(SQL["erase"], {**parameters, "id": job_id}).rowcount
+        connection.execute(SQL["erase_large"], {"id": job_id})
+        return erased
+
+    # Freed pages are overwritten with zeros; not always on, since everything that is pruned would pay for it.
+    [usual] = connection.execute("PRAGMA secure_delete").fetchone()
+    connection.execute("PRAGMA secure_delete = ON")
+    try:
+        return [_done_to_final(connection, job_id, wipe) for job_id in ids]
+    finally:
+        connection.execute(f"PRAGMA secure_delete = {int(usual)}")
+
+
+def _done_to_final(connection: sqlite3.Connection, job_id: JobId, act: Callable[[JobId, Status], int]) -> Operated:
+    standing = connection.execute(SQL["standing"], {"id": job_id}).fetchone()
+    if standing is None:
+        return Operated(job_id, None, None)
+    before = Status(standing["status"])
+    is_done = before in FINAL and act(job_id, before) == 1
+    return Operated(job_id, before, before if is_done else None, standing["queue"], Priority(standing["priority"]))
 
 
 def publish_types(connection: sqlite3.Connection, types: Sequence[PublishedType], now: datetime) -> None:

@@ -189,14 +189,14 @@ FROM standing LEFT JOIN changed USING (id);
 -- name: requeue
 -- A new life: budgets at zero; attempts, errors and checkpoint stay, the fence and the story go on.
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, queue, priority, erased_at FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET status = :target::text, queued_at = :now::timestamptz, updated_at = :now, run_at = NULL, finished_at = NULL,
       failures = 0, crashes = 0, snoozes = 0, cancel_requested = false, result = NULL, error = NULL, progress = NULL,
       artifacts = '[]'
   FROM standing
-  WHERE job.id = standing.id AND standing.status = ANY (:sources::text[])
+  WHERE job.id = standing.id AND standing.status = ANY (:sources::text[]) AND standing.erased_at IS NULL
   RETURNING job.id, job.status
 )
 SELECT id, standing.status AS before, changed.status AS after, queue, priority
@@ -215,6 +215,38 @@ WITH standing AS MATERIALIZED (
 SELECT id, standing.status AS before, changed.status AS after, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
+-- name: delete
+WITH standing AS MATERIALIZED (
+  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+), changed AS (
+  DELETE FROM jobs job USING standing WHERE job.id = standing.id AND job.status || '' = ANY (:sources::text[])
+  RETURNING job.id, job.status
+)
+SELECT id, standing.status AS before, changed.status AS after, queue, priority
+FROM standing LEFT JOIN changed USING (id);
+
+-- name: erase
+-- Of the kept errors the words go; their other members stay, in their order.
+WITH standing AS MATERIALIZED (
+  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+), changed AS (
+  UPDATE jobs job
+  SET payload = '{}', result = NULL, progress = NULL, checkpoint = NULL,
+      error = CASE WHEN error IS NOT NULL THEN :text::text END,
+      errors = ARRAY (
+        SELECT (SELECT json_object_agg(member.name, CASE member.name WHEN 'message' THEN to_json(:text)
+                                                                     WHEN 'traceback' THEN 'null'
+                                                                     ELSE member.value END ORDER BY member.position)
+                FROM json_each(kept.failure) WITH ORDINALITY AS member (name, value, position))
+        FROM unnest(errors) WITH ORDINALITY AS kept (failure, position) ORDER BY kept.position),
+      erased_at = coalesce(erased_at, :now::timestamptz), updated_at = :now
+  FROM standing
+  WHERE job.id = standing.id AND job.status || '' = ANY (:sources::text[])
+  RETURNING job.id, job.status
+)
+SELECT id, standing.status AS before, changed.status AS after, queue, priority
+FROM standing LEFT JOIN changed USING (id);
+
 -- name: orphans
 SELECT id, type, attempts, crashes, max_crashes, backoff_base_seconds, backoff_cap_seconds, started_at, worker_id
 FROM jobs
@@ -224,7 +256,7 @@ LIMIT :limit::int;
 
 -- name: get
 SELECT id, type, queue, priority, status, attempts, failures, crashes, max_attempts, timeout_seconds,
-       cancel_requested, created_at, updated_at, run_at, queued_at, started_at, finished_at, worker_id,
+       cancel_requested, created_at, updated_at, run_at, queued_at, started_at, finished_at, erased_at, worker_id,
        CASE WHEN :payload::bool THEN payload END AS payload, result, error, array_to_json(errors) AS errors, progress,
        artifacts
 FROM jobs WHERE id = ANY (:ids::uuid[]);

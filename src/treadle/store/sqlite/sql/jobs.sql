@@ -112,7 +112,7 @@ UPDATE jobs
 SET status = :target, queued_at = :now, updated_at = :now, run_at = NULL, finished_at = NULL,
     failures = 0, crashes = 0, snoozes = 0, cancel_requested = 0, result = NULL, error = NULL, progress = NULL,
     artifacts = '[]'
-WHERE id = :id AND status IN (SELECT value FROM json_each(:sources));
+WHERE id = :id AND status IN (SELECT value FROM json_each(:sources)) AND erased_at IS NULL;
 
 -- name: bury
 UPDATE jobs SET status = :target, run_at = NULL, finished_at = coalesce(finished_at, :now), updated_at = :now
@@ -131,7 +131,7 @@ LIMIT :limit;
 -- name: get
 SELECT id, type, queue, priority, status, attempt, failures, crashes, max_attempts, timeout_seconds,
        cancel_requested, created_at, updated_at, run_at, queued_at, started_at, finished_at, worker_id,
-       CASE WHEN :payload THEN CAST(payload AS BLOB) END AS payload, result, error, errors, progress, artifacts
+       erased_at, CASE WHEN :payload THEN CAST(payload AS BLOB) END AS payload, result, error, errors, progress, artifacts
 FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: statuses
@@ -153,3 +153,14 @@ SELECT id FROM jobs WHERE status = :status AND id < :cutoff AND finished_at < :b
 
 -- name: delete
 DELETE FROM jobs WHERE id = :id AND status = :status;
+
+-- name: erase
+UPDATE jobs
+SET payload = '{}', result = NULL, progress = NULL, checkpoint = NULL,
+    error = CASE WHEN error IS NOT NULL THEN :text END,
+    errors = (SELECT json_group_array(json_set(value, '$.message', :text, '$.traceback', NULL)) FROM json_each(errors)),
+    erased_at = coalesce(erased_at, :now), updated_at = :now
+WHERE id = :id AND status IN (SELECT value FROM json_each(:sources));
+
+-- name: erase_large
+DELETE FROM large_payloads WHERE job_id = :id;

@@ -11,9 +11,9 @@ from typing import TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from treadle.api.problems import BODY_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Refused
-from treadle.api.request import Request
 from treadle.service.submit import LARGE_BYTES
+from treadle.web.problems import BODY_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Refused
+from treadle.web.request import Request
 
 Answer = TypeVar("Answer")
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection
 from urllib.parse import parse_qsl
 
-from treadle.api.request import Request
 from treadle.errors import InvalidInput, Problem
+from treadle.web.request import Request
 
 _MAX_PARAMETERS = 32
 # ASCII only: int() and float() would take digits of other scripts, signs, underscores, "1e5" and "nan".
@@ -18,14 +18,17 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 class Query:
     """The parameters of one request; reading them collects problems, ``check`` raises them together.
 
-    A problem's pointer is ``/`` and the parameter's name: a GET has no body it could mean.
+    A problem's pointer is ``/`` and the parameter's name: a GET has no body it could mean. ``blank_is_absent``: as a
+    form sends its empty fields.
     """
 
-    def __init__(self, request: Request, known: Collection[str] = ()) -> None:
+    def __init__(self, request: Request, known: Collection[str] = (), *, blank_is_absent: bool = False) -> None:
         self._values: dict[str, str] = {}
         self.problems: list[Problem] = []
         if request.query:
             self._read(request.query, known)
+        if blank_is_absent:
+            self._values = {name: value for name, value in self._values.items() if value}
 
     def _read(self, query: bytes, known: Collection[str]) -> None:
         try:

@@ -10,16 +10,15 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from treadle.api.body import until_disconnected
-from treadle.api.jobs import job_id_of
-from treadle.api.problems import GONE, INVALID_STATE, RANGE_NOT_SATISFIABLE, Refused
-from treadle.api.query import Query
-from treadle.api.request import Request
 from treadle.artifacts.folder import ArtifactFolder
 from treadle.errors import NotFound
+from treadle.ids import JobId
 from treadle.service import browse
 from treadle.service.runtime import Runtime
 from treadle.states import FINAL
+from treadle.web.body import until_disconnected
+from treadle.web.problems import GONE, INVALID_STATE, RANGE_NOT_SATISFIABLE, Refused
+from treadle.web.request import Request
 
 CHUNK_BYTES = 256 * 1024
 
@@ -37,32 +36,27 @@ class _Artifact(msgspec.Struct, rename="camel"):
 _ARTIFACTS = msgspec.json.Decoder(list[_Artifact])
 
 
-class Results:
-    """The endpoint of ``/jobs/{id}/result``."""
+async def file_response(runtime: Runtime, request: Request, job_id: JobId) -> Response:
+    """The first file that the job's settled attempt published.
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    async def get(self, request: Request) -> Response:
-        """``GET /jobs/{id}/result``: the first file that the job's settled attempt published."""
-        job_id = job_id_of(request)
-        Query(request).check()
-        job = await browse.get(self._runtime, job_id)
-        if job.status not in FINAL:
-            raise Refused(INVALID_STATE, f"a job that is {job.status} has no result yet")
-        artifacts = _ARTIFACTS.decode(job.artifacts)
-        if not artifacts:
-            raise NotFound("this job has no file")
-        artifact = artifacts[0]
-        etag = f'"{artifact.sha256}"'
-        if _is_known(request.field(b"if-none-match"), etag):
-            return Response(status_code=304, headers={"ETag": etag})
-        handle = await asyncio.to_thread(_open, self._runtime.artifacts, artifact)
-        try:
-            return _answer(request, artifact, etag, handle)
-        except BaseException:
-            os.close(handle)
-            raise
+    Raises ``NotFound`` (no job, or it has no file), ``Refused`` (409 not finished, 410 gone, 416).
+    """
+    job = await browse.get(runtime, job_id)
+    if job.status not in FINAL:
+        raise Refused(INVALID_STATE, f"a job that is {job.status} has no result yet")
+    artifacts = _ARTIFACTS.decode(job.artifacts)
+    if not artifacts:
+        raise NotFound("this job has no file")
+    artifact = artifacts[0]
+    etag = f'"{artifact.sha256}"'
+    if _is_known(request.field(b"if-none-match"), etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    handle = await asyncio.to_thread(_open, runtime.artifacts, artifact)
+    try:
+        return _answer(request, artifact, etag, handle)
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def _open(folder: ArtifactFolder, artifact: _Artifact) -> int:

@@ -125,7 +125,7 @@ def problem_response(error: BaseException, request_id: str) -> Response:
         "errors": error.problems if isinstance(error, InvalidInput) else (),
         "error": detail,
     }
-    return Response(msgspec.json.encode(members), kind.status, _headers(error), MEDIA_TYPE)
+    return Response(msgspec.json.encode(members), kind.status, headers_of(error), MEDIA_TYPE)
 
 
 def _spoken(problems: tuple[Problem, ...]) -> str:
@@ -134,7 +134,8 @@ def _spoken(problems: tuple[Problem, ...]) -> str:
     return "; ".join(told) + (f"; and {more} more" if more else "")
 
 
-def _headers(error: BaseException) -> dict[str, str]:
+def headers_of(error: BaseException) -> dict[str, str]:
+    """The header fields that go with the answer to ``error``."""
     if isinstance(error, Refused):
         return error.headers
     if isinstance(error, KeyInFlight):

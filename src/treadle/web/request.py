@@ -7,7 +7,12 @@ import secrets
 
 from starlette.types import Receive, Scope
 
-from treadle.api.problems import INVALID_REQUEST, Refused
+from treadle.errors import NotFound
+from treadle.ids import JobId, parse_job_id
+from treadle.web.problems import INVALID_REQUEST, Refused
+
+REQUEST = "treadle.request"
+"""Where the scope keeps the ``Request``."""
 
 ANONYMOUS = "anonymous"
 
@@ -78,3 +83,11 @@ class Request:
     def has(self, name: bytes) -> bool:
         """Whether there is any header field of this (lower-case) name."""
         return name in self._fields
+
+
+def job_id_of(request: Request) -> JobId:
+    """The id in the path, in its canonical form. Raises ``NotFound``: what is no id belongs to no job."""
+    job_id = parse_job_id(request.path("job_id"))
+    if job_id is None:
+        raise NotFound("no job has this id")
+    return job_id

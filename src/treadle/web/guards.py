@@ -10,10 +10,10 @@ import os
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from treadle.api.problems import CSRF, UNAUTHORIZED, Refused
-from treadle.api.request import Request
-from treadle.api.throttle import Throttle
 from treadle.settings import Settings
+from treadle.web.problems import CSRF, UNAUTHORIZED, Refused
+from treadle.web.request import Request
+from treadle.web.throttle import Throttle
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _BASIC = {"WWW-Authenticate": 'Basic realm="treadle", charset="UTF-8"'}

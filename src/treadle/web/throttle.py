@@ -7,7 +7,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 
-from treadle.api.problems import TOO_MANY_REQUESTS, Refused
+from treadle.web.problems import TOO_MANY_REQUESTS, Refused
 
 MAX_WRONG_TRIES = 10
 WINDOW_SECONDS = 60.0

@@ -1,0 +1,1 @@
+"""What every room that speaks HTTP stands on: requests, guards, bodies, queries, refusals. It knows no endpoint."""

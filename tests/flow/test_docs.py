@@ -1,0 +1,85 @@
+"""The examples in docs/client.md, docs/cli.md and docs/testing.md run as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flow.stack import Stack
+from treadle.cli.jobs import jobs
+from treadle.cli.main import cli
+
+DOCS = Path(__file__).parents[2] / "docs"
+ADDRESS = "http://127.0.0.1:3000"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running = Stack(tmp_path_factory.mktemp("stack"))
+    try:
+        running.start("dev")
+        yield running
+    finally:
+        running.close()
+
+
+def run(command: list[str], folder: Path, stack: Stack) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": f"{folder}:{os.environ['PATH']}",  # noqa: TID251  (a clean one)
+        "HOME": str(folder),
+        "PYTHONPATH": ":".join(sys.path),
+        "API_PORT": str(stack.api_port),
+        "TREADLE_DATA_DIR": str(stack.database.parent),
+    }
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+
+
+@pytest.mark.parametrize("example", blocks("client.md", "python"))
+def test_the_clients_examples_run(stack: Stack, tmp_path: Path, example: str) -> None:
+    assert ADDRESS in example
+    done = run([sys.executable, "-c", example.replace(ADDRESS, stack.url)], tmp_path, stack)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout in ("name,born\nAda,1815\n\n", "100 done\n")
+
+
+@pytest.mark.parametrize("example", blocks("cli.md", "console"))
+def test_the_commands_examples_run(stack: Stack, tmp_path: Path, example: str) -> None:
+    (tmp_path / "rows.json").write_text('{"data": [{"n": 1}]}')
+    command = tmp_path / "treadle"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m treadle "$@"\n')
+    command.chmod(0o755)
+    lines = [line.removeprefix("$ ") for line in example.splitlines() if line.startswith("$ ")]
+    assert lines
+    for line in lines:
+        done = run(["sh", "-c", line], tmp_path, stack)
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+
+
+def test_every_command_is_in_the_docs() -> None:
+    told = (DOCS / "cli.md").read_text("utf-8") + (DOCS / "run.md").read_text("utf-8")
+    for command in jobs.registered_commands:
+        assert command.callback is not None
+        name = command.name or command.callback.__name__
+        assert re.search(rf"`{name}\b", told), name
+    for command in cli.registered_commands:
+        assert command.callback is not None
+        name = command.name or command.callback.__name__
+        assert f"treadle {name}" in told, name
+
+
+def test_the_testing_example_passes(stack: Stack, tmp_path: Path) -> None:
+    [example] = blocks("testing.md", "python")
+    (tmp_path / "test_shop.py").write_text(example)
+    plugins = ["-p", "no:cacheprovider", "-p", "treadle.testing.plugin"]
+    done = run([sys.executable, "-m", "pytest", "-q", *plugins, "test_shop.py"], tmp_path, stack)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
