@@ -1,4 +1,7 @@
-"""Which rooms a process runs: started upward, stopped downward, ended by signals."""
+"""Which rooms a process runs: started upward, stopped downward, ended by signals.
+
+The rooms that speak HTTP are imported by processes that run them: a worker is 10 MB lighter without their libraries.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,11 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-import uvicorn
-
-from treadle.admin.app import routes as admin_routes
-from treadle.admin.pulse import Pulse
 from treadle.allocator import return_large_buffers
-from treadle.api.app import create_app
 from treadle.app import Treadle
 from treadle.assemble import VERSION, load_apps, open_runtime, registry_of
 from treadle.child import COMMAND, first_words
@@ -24,20 +21,16 @@ from treadle.duties.duties import Duties
 from treadle.failpoints import arm
 from treadle.hostname import HostNames
 from treadle.listen import listen
-from treadle.mailbox.server import Mailbox
 from treadle.service.browse import Watcher
+from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
-from treadle.web.guards import Guards
-from treadle.web.throttle import Throttle
 from treadle.worker.children import Children
 from treadle.worker.pulse import kept_pulse
 from treadle.worker.worker import Worker
 
 logger = logging.getLogger("treadle.server")
 
-HTTP_GRACE_SECONDS = 5
-KEEP_ALIVE_SECONDS = 5
 WORN_OUT_EXIT = 70
 """EX_SOFTWARE: too many handlers never ended; a supervisor should start the process anew."""
 
@@ -59,14 +52,6 @@ class Started:
     mailbox_url: str | None = None
     smtp_address: str | None = None
     rooms: list[str] = field(default_factory=list)
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its signal handlers: this process has more than one server to stop, in order."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def run(
@@ -124,17 +109,28 @@ async def _start_house(
         stack.push_async_callback(worker.stop, settings.grace_seconds)
         up.rooms.append("worker")
     if rooms.api:
-        watcher = Watcher(runtime)
-        guards = Guards(settings, Throttle(runtime.clock.rising))
-        pulse = Pulse(runtime)
-        api = create_app(runtime, submitter, watcher, guards, beside=admin_routes(runtime, pulse, guards))
-        await stack.enter_async_context(_serve(api, sockets["api"]))
-        stack.push_async_callback(watcher.aclose)
-        pulse.start()
-        stack.push_async_callback(pulse.stop)  # before the server, which would wait for the open pages' streams
+        await _start_api(runtime, submitter, sockets["api"], stack)
         up.api_url = _url(settings.host, settings.api_port)
         up.rooms.append("api")
     return worker
+
+
+async def _start_api(runtime: Runtime, submitter: Submitter, listener: socket.socket, stack: AsyncExitStack) -> None:
+    from treadle.admin.app import routes as admin_routes
+    from treadle.admin.pulse import Pulse
+    from treadle.api.app import create_app
+    from treadle.httpserver import serve
+    from treadle.web.guards import Guards
+    from treadle.web.throttle import Throttle
+
+    watcher = Watcher(runtime)
+    guards = Guards(runtime.settings, Throttle(runtime.clock.rising))
+    pulse = Pulse(runtime)
+    api = create_app(runtime, submitter, watcher, guards, beside=admin_routes(runtime, pulse, guards))
+    await stack.enter_async_context(serve(api, listener))
+    stack.push_async_callback(watcher.aclose)
+    pulse.start()
+    stack.push_async_callback(pulse.stop)  # before the server, which would wait for the open pages' streams
 
 
 def _bind(settings: Settings, rooms: Rooms) -> dict[str, socket.socket]:
@@ -150,6 +146,9 @@ def _bind(settings: Settings, rooms: Rooms) -> dict[str, socket.socket]:
 
 @asynccontextmanager
 async def _mailbox(settings: Settings, sockets: dict[str, socket.socket], up: Started) -> AsyncIterator[None]:
+    from treadle.httpserver import serve
+    from treadle.mailbox.server import Mailbox
+
     mailbox = Mailbox(
         smtp_socket=sockets["smtp"],
         host_names=HostNames(settings.mailbox_host, settings.allowed_hosts),
@@ -157,39 +156,13 @@ async def _mailbox(settings: Settings, sockets: dict[str, socket.socket], up: St
     )
     await mailbox.start()
     try:
-        async with _serve(mailbox.app, sockets["mailbox"]):
+        async with serve(mailbox.app, sockets["mailbox"]):
             up.smtp_address = f"{settings.mailbox_host}:{settings.mailbox_smtp_port}"
             up.mailbox_url = _url(settings.mailbox_host, settings.mailbox_port)
             up.rooms.append("mailbox")
             yield
     finally:
         await mailbox.stop()
-
-
-@asynccontextmanager
-async def _serve(app: Any, listener: socket.socket) -> AsyncIterator[None]:
-    """An HTTP server that accepts on entering and has answered what it began on leaving."""
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # X-Forwarded-For would let a client choose the address its wrong passwords count for
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=HTTP_GRACE_SECONDS,
-    )
-    server = _HttpServer(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn offers a flag, no event)
-        await asyncio.sleep(0.01)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await serving
 
 
 def _on_signals(stopping: asyncio.Event) -> None:

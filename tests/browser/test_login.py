@@ -21,6 +21,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "ADMIN_PASS": LOGIN["password"],
         "TREADLE_HOST": "0.0.0.0",
         "TREADLE_OPEN": "1",
+        "TREADLE_ALLOWED_HOSTS": "treadle.test",
     }
     made = Stack(tmp_path_factory.mktemp("locked"), {**SETTINGS, **own})
     made.start("dev")

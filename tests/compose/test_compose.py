@@ -13,7 +13,7 @@ import pytest
 from tests.compose.resolved import OWN, ROOT, compose, environment_of, resolve, seconds
 from treadle.errors import SettingsError
 from treadle.hostname import HostNames
-from treadle.server import HTTP_GRACE_SECONDS
+from treadle.httpserver import HTTP_GRACE_SECONDS
 from treadle.settings import parse_settings
 from treadle.worker.worker import LAST_WORDS_SECONDS
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,9 @@ class Stack:
                 process.wait(timeout=30)
             self._guard.forget(process.pid)
         if self.processes and ("DATABASE_URL" in self.where or self.database.exists()):
-            violations = asyncio.run(self._violations())
+            # In a thread: under Playwright this one has a loop that runs.
+            with ThreadPoolExecutor(1) as thread:
+                violations = thread.submit(asyncio.run, self._violations()).result()
             assert violations == {}, f"invariants are violated: {violations}"
 
     async def _violations(self) -> dict[str, list[str]]:

@@ -12,13 +12,14 @@ from treadle.assemble import inspect_store
 from treadle.cli.loading import load_settings
 from treadle.cli.render import print_json
 from treadle.cli.speaking import JsonOption, printable
-from treadle.service.check import Finding, check
+from treadle.service.check import Finding
+from treadle.service.check import check as find
 from treadle.settings import Settings
 
 SHOWN_SUBJECTS = 3
 
 
-def check_command(as_json: JsonOption = False) -> int:
+def check(as_json: JsonOption = False) -> int:
     """Check what must always be true of the database, reading only; exit 1 where something is not."""
     findings = asyncio.run(_check(load_settings()))
     broken = [finding for finding in findings if finding.subjects]
@@ -32,7 +33,7 @@ def check_command(as_json: JsonOption = False) -> int:
 
 async def _check(settings: Settings) -> list[Finding]:
     async with inspect_store(settings) as (store, clock):
-        return await check(store, settings, clock.now())
+        return await find(store, settings, clock.now())
 
 
 def _print(findings: list[Finding]) -> None:

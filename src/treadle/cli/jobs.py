@@ -27,6 +27,7 @@ WATCH_SECONDS = 1.0
 
 jobs = typer.Typer(
     name="jobs",
+    add_completion=False,
     help="List, show, submit, retry, cancel and bury jobs of a running server.",
     no_args_is_help=True,
     epilog="Exit codes: 0 done, 1 the server says no, 2 usage, 69 no server or one that cannot work now.",

@@ -7,22 +7,16 @@ the store does not answer, try again; 78 settings or schema are wrong.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from treadle.cli.backup import backup
-from treadle.cli.check import check_command
-from treadle.cli.health import health
-from treadle.cli.jobs import jobs
-from treadle.cli.migrate import migrate
-from treadle.cli.move import move
-from treadle.cli.serve import api, dev, mailbox, worker
-from treadle.cli.settings import settings
-from treadle.cli.smoke import smoke
 from treadle.errors import RegistrationError, SettingsError, StoreRefused, TreadleError, Unavailable
 
 EXIT_FAILED = 1
@@ -30,8 +24,47 @@ EXIT_BUG = 70
 EXIT_TRY_AGAIN = 75
 EXIT_CONFIG = 78
 
+COMMANDS = {
+    "dev": "serve",
+    "api": "serve",
+    "worker": "serve",
+    "mailbox": "serve",
+    "health": "health",
+    "migrate": "migrate",
+    "move": "move",
+    "settings": "settings",
+    "smoke": "smoke",
+    "backup": "backup",
+    "check": "check",
+    "jobs": "jobs",
+}
+"""Each command, and the module of this package that has it."""
+
+
+class _Commands(TyperGroup):
+    """The commands, each imported when it is asked for: a worker has no use for the libraries of the others."""
+
+    # Any: Typer carries a click of its own from 0.24 on and does not name it in public.
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return command(cmd_name) if cmd_name in COMMANDS else None
+
+
+def command(name: str) -> Any:
+    """The click command called ``name``, one of ``COMMANDS``."""
+    found = getattr(importlib.import_module(f"treadle.cli.{COMMANDS[name]}"), name)
+    if isinstance(found, typer.Typer):
+        return get_command(found)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    alone.command(name)(found)
+    return get_command(alone)
+
+
 cli = typer.Typer(
     name="treadle",
+    cls=_Commands,
     help="A background job server: submit over HTTP, watch it run, never lose a job.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -41,10 +74,6 @@ cli = typer.Typer(
         "75 store away (try again), 78 settings."
     ),
 )
-for command in (dev, api, worker, mailbox, health, migrate, move, settings, smoke, backup):
-    cli.command()(command)
-cli.command("check")(check_command)
-cli.add_typer(jobs)
 
 
 @cli.callback(invoke_without_command=True)
