@@ -14,6 +14,7 @@ import pytest
 
 from tests.flow.conftest import NewStack
 from tests.flow.stack import SOURCE
+from tests.servers.ports import free_port_settings
 from tests.waiting import eventually_blocking
 
 
@@ -92,7 +93,7 @@ WRONG = [
 def test_wrong_settings_are_told_in_one_line_each_with_exit_78(
     tmp_path: Path, settings: dict[str, str], words: list[str]
 ) -> None:
-    done = treadle("dev", cwd=tmp_path, settings=settings)
+    done = treadle("dev", cwd=tmp_path, settings={**free_port_settings(), **settings})
     assert done.returncode == 78, done.stderr
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import NOW
-from tests.servers.ports import free_ports
+from tests.servers.ports import free_port_settings, free_ports
 from tests.servers.postgres import Postgres
 from tests.waiting import eventually
 from treadle import assemble
@@ -119,7 +119,7 @@ async def test_the_time_is_the_servers_and_not_this_machines(
 
 
 def treadle(folder: Path, address: str, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {"HOME": str(folder), "DATABASE_URL": address, "PYTHONPATH": str(SOURCE)}
+    environment = {"HOME": str(folder), "DATABASE_URL": address, "PYTHONPATH": str(SOURCE), **free_port_settings()}
     environment["PATH"] = os.environ["PATH"]  # noqa: TID251
     command = [sys.executable, "-m", "treadle", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)

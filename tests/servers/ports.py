@@ -22,3 +22,9 @@ def free_ports(count: int) -> list[int]:
     for probe in probes:
         probe.close()
     return ports
+
+
+def free_port_settings() -> dict[str, str]:
+    """Settings that put a server's listeners on free ports: somebody may use the usual ones."""
+    names = ("API_PORT", "TREADLE_MAILBOX_SMTP_PORT", "TREADLE_MAILBOX_PORT")
+    return dict(zip(names, map(str, free_ports(len(names))), strict=True))
