@@ -1,4 +1,4 @@
-"""The walk of somebody on call, by keyboard alone: find the mail that failed, read why, mend it, replay, see it go out."""
+"""Somebody on call, by keyboard alone: finds the mail that failed, reads why, mends it, replays, sees it go out."""
 
 from __future__ import annotations
 
