@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from treadle.settings import SETTINGS
-from treadle.states import FINAL, TRANSITIONS, Actor, Status, Verb, target_of
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # scripts.pages, where this file is run by its path
 
-DOCS = Path(__file__).parent.parent / "docs"
-ACTORS = {
-    Actor.PROMOTER: "promoter",
-    Actor.WORKER: "worker",
-    Actor.SETTLER: "settle, reaper",
-    Actor.OPERATOR: "operator, API",
-}
+from scripts.pages.diagram import ACTORS, diagram  # noqa: E402
+from treadle.settings import SETTINGS  # noqa: E402
+from treadle.states import TRANSITIONS, Status, Verb, target_of  # noqa: E402
+
+DOCS = ROOT / "docs"
 
 
 def states_page() -> str:
@@ -24,15 +22,13 @@ def states_page() -> str:
         "",
         "Generated from `src/treadle/states.py` by `make docs`; do not edit.",
         "",
-        "```mermaid",
-        "stateDiagram-v2",
-        f"    [*] --> {Status.QUEUED}: submit",
-        f"    [*] --> {Status.SCHEDULED}: submit for later",
+        "![Every status, every verb, and where it leads; the table below says the same](states.svg)",
+        "",
+        "A column is a status, a row a verb: it begins at a dot and ends at the arrow's tip. Square ones are final.",
+        "",
+        "| verb | from | to | who |",
+        "|---|---|---|---|",
     ]
-    for row in TRANSITIONS:
-        lines += [f"    {source} --> {row.target}: {row.verb}" for source in Status if source in row.sources]
-    lines += [f"    {status} --> [*]" for status in Status if status in FINAL]
-    lines += ["```", "", "| verb | from | to | who |", "|---|---|---|---|"]
     for row in TRANSITIONS:
         sources = ", ".join(f"`{s}`" for s in Status if s in row.sources)
         lines.append(f"| {row.verb} | {sources} | `{row.target}` | {ACTORS[row.by]} |")
@@ -72,7 +68,8 @@ def settings_page() -> str:
 
 def main() -> int:
     """Exit code."""
-    pages = {DOCS / "states.md": states_page(), DOCS / "settings.md": settings_page()}
+    made = {"states.svg": diagram(), "states.md": states_page(), "settings.md": settings_page()}
+    pages = {DOCS / name: text for name, text in made.items()}
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:
         for page in stale:
