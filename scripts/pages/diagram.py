@@ -78,7 +78,7 @@ def _entry(number: int) -> str:
 def _row(number: int, row: Transition) -> str:
     y, end = TOP + ROW * number + ROW // 2, _x(row.target)
     parts = [_label(y, row.verb, ACTORS[row.by])]
-    starts = [_x(source) for source in row.sources]
+    starts = [_x(source) for source in COLUMNS if source in row.sources]  # a set has another order in every process
     for side in (-1, 1):
         beside = [start for start in starts if (start - end) * side > 0]
         if beside:
