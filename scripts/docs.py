@@ -8,7 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # scripts.pages, where this file is run by its path
 
+from scripts.pages.commands import commands_page  # noqa: E402
 from scripts.pages.diagram import ACTORS, diagram  # noqa: E402
+from scripts.pages.errors import errors_page  # noqa: E402
+from scripts.pages.routes import routes_page  # noqa: E402
 from treadle.settings import SETTINGS  # noqa: E402
 from treadle.states import TRANSITIONS, Status, Verb, target_of  # noqa: E402
 
@@ -68,7 +71,14 @@ def settings_page() -> str:
 
 def main() -> int:
     """Exit code."""
-    made = {"states.svg": diagram(), "states.md": states_page(), "settings.md": settings_page()}
+    made = {
+        "states.svg": diagram(),
+        "states.md": states_page(),
+        "settings.md": settings_page(),
+        "routes.md": routes_page(),
+        "commands.md": commands_page(),
+        "errors.md": errors_page(),
+    }
     pages = {DOCS / name: text for name, text in made.items()}
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:
