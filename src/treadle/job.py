@@ -76,6 +76,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float
     backoff: Backoff
     created_at: datetime
+    queued_at: datetime
     started_at: datetime
     checkpoint: bytes | None
 

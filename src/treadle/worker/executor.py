@@ -29,7 +29,7 @@ from treadle.outcome import (
     Succeeded,
     clip,
 )
-from treadle.telemetry import FieldsAdapter
+from treadle.telemetry.logs import FieldsAdapter
 from treadle.worker.attempt import Attempt, StopReason
 from treadle.worker.children import Children
 from treadle.worker.handlers import HandlerLoop, HandlerThreads

@@ -99,6 +99,7 @@ def claimed_job(row: sqlite3.Row, payload: bytes) -> ClaimedJob:
         timeout_seconds=row["timeout_seconds"],
         backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
         created_at=moment(row["created_at"]),
+        queued_at=moment(row["queued_at"]),
         started_at=moment(row["started_at"]),
         checkpoint=bytes_or_none(row["checkpoint"]),
     )

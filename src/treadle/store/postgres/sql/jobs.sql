@@ -129,11 +129,11 @@ FROM unnest(:ids::uuid[], :attempts::int[], :verbs::text[], :failures::int[], :c
               :ending_is_final::bool[], :ending_snoozes::int[], :ending_keeps_error::bool[])
     AS ending (verb, target, cancelled_target, is_final, snoozes, keeps_error) USING (verb)
 WHERE job.id = move.id AND job.attempts = move.attempt AND job.status || '' = 'processing'
-RETURNING job.id, job.attempts, job.status, cancel_requested, queue, priority;
+RETURNING job.id, job.attempts, job.status, cancel_requested, type, queue, priority;
 
 -- name: settled
 -- How the jobs of refused moves stand.
-SELECT id, attempts, status, cancel_requested, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]);
+SELECT id, attempts, status, cancel_requested, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]);
 
 -- name: note
 WITH held AS MATERIALIZED (
@@ -171,7 +171,7 @@ ORDER BY promoted.run_at, promoted.id;
 -- name: cancel
 -- A running job is asked to stop; who runs it hears of that with its next beat.
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET status = CASE WHEN job.status = 'processing' THEN job.status ELSE :target::text END,
@@ -183,13 +183,13 @@ WITH standing AS MATERIALIZED (
   WHERE job.id = standing.id AND (standing.status = ANY (:sources::text[]) OR standing.status = 'processing')
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: requeue
 -- A new life: budgets at zero; attempts, errors and checkpoint stay, the fence and the story go on.
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority, erased_at FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority, erased_at FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET status = :target::text, queued_at = :now::timestamptz, updated_at = :now, run_at = NULL, finished_at = NULL,
@@ -199,12 +199,12 @@ WITH standing AS MATERIALIZED (
   WHERE job.id = standing.id AND standing.status = ANY (:sources::text[]) AND standing.erased_at IS NULL
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: bury
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET status = :target::text, run_at = NULL, finished_at = coalesce(finished_at, :now::timestamptz), updated_at = :now
@@ -212,23 +212,23 @@ WITH standing AS MATERIALIZED (
   WHERE job.id = standing.id AND standing.status = ANY (:sources::text[])
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: delete
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   DELETE FROM jobs job USING standing WHERE job.id = standing.id AND job.status || '' = ANY (:sources::text[])
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: erase
 -- Of the kept errors the words go; their other members stay, in their order.
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET payload = '{}', result = NULL, progress = NULL, checkpoint = NULL,
@@ -244,7 +244,7 @@ WITH standing AS MATERIALIZED (
   WHERE job.id = standing.id AND job.status || '' = ANY (:sources::text[])
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: orphans

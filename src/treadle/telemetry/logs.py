@@ -1,4 +1,4 @@
-"""What the project says about itself: log lines, their fields, and their two shapes.
+"""Log lines: their fields, and their two shapes.
 
 Readable on a terminal, one JSON object a line otherwise. Text that came from outside is escaped, so one event
 is one line.
