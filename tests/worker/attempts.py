@@ -40,6 +40,7 @@ def a_claimed_job(**overrides: Any) -> ClaimedJob:
         queued_at=NOW,
         started_at=NOW,
         checkpoint=None,
+        traceparent=None,
     )
     return replace(job, **overrides)
 

@@ -189,6 +189,7 @@ def resolve(runtime: Runtime, request: JobRequest, now: datetime, problems: list
         timeout_seconds=request.timeout_seconds or policy.timeout_seconds,
         backoff=policy.own_backoff.scaled(runtime.backoff_scale),
         run_at=_run_at(request, now),
+        traceparent=request.traceparent,
     )
 
 

@@ -82,6 +82,13 @@ class Request:
             raise Refused(INVALID_REQUEST, f"the header field {name.decode()} may be given only once")
         return None if value is None else value.strip()
 
+    def only_field(self, name: bytes) -> bytes | None:
+        """``field`` for one that decides nothing: where it came twice it counts as not there."""
+        try:
+            return self.field(name)
+        except Refused:
+            return None
+
     def has(self, name: bytes) -> bool:
         """Whether there is any header field of this (lower-case) name."""
         return name in self._fields

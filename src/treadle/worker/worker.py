@@ -9,6 +9,7 @@ from treadle.errors import Unavailable
 from treadle.jobtype import Hook
 from treadle.service.runtime import Runtime
 from treadle.service.settle import Settler
+from treadle.telemetry.tracing import flush
 from treadle.worker.attempt import StopReason
 from treadle.worker.children import Children
 from treadle.worker.executor import Executor
@@ -98,6 +99,7 @@ class Worker:
             await self._children.aclose()
         await self._run_stop_hooks()
         self._handlers.stop()
+        await asyncio.to_thread(flush, LAST_WORDS_SECONDS)
 
     def _tell_slots(self) -> None:
         metrics = self._runtime.metrics

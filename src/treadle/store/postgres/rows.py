@@ -39,6 +39,7 @@ def claimed_job(row: Row) -> ClaimedJob:
         queued_at=row["queued_at"],
         started_at=row["started_at"],
         checkpoint=row["checkpoint"],
+        traceparent=row["traceparent"],
     )
 
 

@@ -119,6 +119,7 @@ def _jobs_values(jobs: Sequence[NewJob]) -> Values:
         "backoff_caps": [job.backoff.cap_seconds for job in jobs],
         "payloads": [job.payload for job in jobs],
         "run_ats": [job.run_at for job in jobs],
+        "traceparents": [job.traceparent for job in jobs],
     }
 
 

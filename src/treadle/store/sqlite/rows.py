@@ -79,6 +79,7 @@ def insert_parameters(job: NewJob, now_micros: int) -> dict[str, object]:
         "now": now_micros,
         "run_at": to_micros_or_none(job.run_at),
         "queued_at": None if scheduled else now_micros,
+        "traceparent": job.traceparent,
     }
 
 
@@ -102,6 +103,7 @@ def claimed_job(row: sqlite3.Row, payload: bytes) -> ClaimedJob:
         queued_at=moment(row["queued_at"]),
         started_at=moment(row["started_at"]),
         checkpoint=bytes_or_none(row["checkpoint"]),
+        traceparent=row["traceparent"],
     )
 
 

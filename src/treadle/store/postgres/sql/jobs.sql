@@ -9,15 +9,15 @@ WITH named AS (
   INSERT INTO queues (name) SELECT unnest(:queue_names::text[]) ON CONFLICT (name) DO NOTHING
 )
 INSERT INTO jobs (id, type, queue, priority, status, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
-                  backoff_cap_seconds, payload, run_at, queued_at, created_at, updated_at)
+                  backoff_cap_seconds, payload, run_at, queued_at, created_at, updated_at, traceparent)
 SELECT id, type, queue, priority, CASE WHEN run_at IS NULL THEN 'queued' ELSE 'scheduled' END, max_attempts,
        max_crashes, timeout_seconds, backoff_base_seconds, backoff_cap_seconds, payload, run_at,
-       CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now
+       CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now, traceparent
 FROM unnest(:ids::uuid[], :types::text[], :queues::text[], :priorities::text[], :max_attempts::int[],
             :max_crashes::int[], :timeouts::float8[], :backoff_bases::float8[], :backoff_caps::float8[],
-            :payloads::json[], :run_ats::timestamptz[])
+            :payloads::json[], :run_ats::timestamptz[], :traceparents::text[])
   AS job (id, type, queue, priority, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
-          backoff_cap_seconds, payload, run_at)
+          backoff_cap_seconds, payload, run_at, traceparent)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_keyed
@@ -42,15 +42,16 @@ WITH bounded AS MATERIALIZED (
   RETURNING scope, key, fingerprint, job_ids
 ), added AS (
   INSERT INTO jobs (id, type, queue, priority, status, max_attempts, max_crashes, timeout_seconds,
-                    backoff_base_seconds, backoff_cap_seconds, payload, run_at, queued_at, created_at, updated_at)
+                    backoff_base_seconds, backoff_cap_seconds, payload, run_at, queued_at, created_at, updated_at,
+                    traceparent)
   SELECT id, type, queue, priority, CASE WHEN run_at IS NULL THEN 'queued' ELSE 'scheduled' END, max_attempts,
          max_crashes, timeout_seconds, backoff_base_seconds, backoff_cap_seconds, payload, run_at,
-         CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now
+         CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now, traceparent
   FROM unnest(:ids::uuid[], :types::text[], :queues::text[], :priorities::text[], :max_attempts::int[],
               :max_crashes::int[], :timeouts::float8[], :backoff_bases::float8[], :backoff_caps::float8[],
-              :payloads::json[], :run_ats::timestamptz[], :keyed_by::uuid[])
+              :payloads::json[], :run_ats::timestamptz[], :traceparents::text[], :keyed_by::uuid[])
     AS job (id, type, queue, priority, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
-            backoff_cap_seconds, payload, run_at, keyed_by)
+            backoff_cap_seconds, payload, run_at, traceparent, keyed_by)
   WHERE keyed_by IS NULL OR keyed_by IN (SELECT job_ids[1] FROM kept)
   ON CONFLICT (id) DO NOTHING
 )
@@ -69,7 +70,8 @@ WHERE id = ANY (:ids::uuid[]) AND status || '' = 'queued' AND type = ANY (:types
   AND queue <> ALL (ARRAY (SELECT name FROM queues WHERE paused_at IS NOT NULL))
   AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id AND ended_at IS NULL)
 RETURNING id, type, queue, priority, payload, attempts, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint;
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint,
+          traceparent;
 
 -- name: claim_scan
 -- Every line from its mark on, in the order of the lines: high before default, inside these the queues behind the one
@@ -101,7 +103,8 @@ SET status = 'processing', attempts = attempts + 1, worker_id = :worker_id, star
 FROM ready
 WHERE job.id = ready.id AND job.status || '' = 'queued'
 RETURNING job.id, type, queue, priority, payload, attempts, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint;
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint,
+          traceparent;
 
 -- name: settle
 -- The attempt fences: a worker that lost its job, or a reaper that read too long ago, matches nothing. Moves come in
