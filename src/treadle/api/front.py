@@ -119,13 +119,18 @@ class _Answer:
         method = method if method in _METHODS else OTHER  # anybody may invent one
         route = self._request.route or OTHER
         self._metrics.requests.add(1, method, route, str(status))
-        self._metrics.request_seconds.observe(rising_seconds() - self._began, method, route)
+        seconds = rising_seconds() - self._began
+        self._metrics.request_seconds.observe(seconds, method, route)
+        if logger.isEnabledFor(logging.DEBUG):
+            fields = {"request": self._request.id, "seconds": round(seconds, 6)}
+            logger.debug("%s %s: %d", method, route, status, extra=fields)
 
 
 async def _refuse(request: Request, error: Exception, answer: _Answer) -> None:
     kind = kind_of(error)
     if kind is INTERNAL_ERROR:
-        logger.error("request %s failed: %s", request.id, type(error).__name__, exc_info=error)
+        fields = {"request": request.id}
+        logger.error("request %s failed: %s", request.id, type(error).__name__, exc_info=error, extra=fields)
     if answer.is_begun:
         return  # half an answer cannot be taken back: the server closes the connection on it
     response = problem_response(error, request.id)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-FIELDS = ("job", "type", "attempt", "worker", "queue", "status", "duty", "seconds", "count")
+FIELDS = ("job", "type", "attempt", "worker", "queue", "status", "duty", "request", "seconds", "count")
 """The structured fields of a log line, in the order they are shown."""
 
 _COLOURS = {"DEBUG": "\x1b[2m", "INFO": "", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
