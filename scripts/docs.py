@@ -7,6 +7,7 @@ from pathlib import Path
 
 from treadle.settings import SETTINGS
 from treadle.states import FINAL, TRANSITIONS, Actor, Status, Verb, target_of
+from treadle.telemetry.metrics import Metrics
 
 DOCS = Path(__file__).parent.parent / "docs"
 ACTORS = {
@@ -70,9 +71,28 @@ def settings_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def metrics_page() -> str:
+    """The table of ``telemetry/metrics.py``."""
+    lines = [
+        "# Metrics",
+        "",
+        "Generated from `src/treadle/telemetry/metrics.py` by `make docs`; do not edit. docs/operate.md says how to",
+        "use them. A histogram has its buckets under `_bucket`, with `_count` and `_sum`.",
+        "Beside these stand the usual figures of the process (`process_resident_memory_bytes` and so on).",
+        "",
+        "| name | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for meter in Metrics().all:
+        labels = ", ".join(f"`{label}`" for label in meter.labels)
+        lines.append(f"| `{meter.name}` | {meter.kind} | {labels} | {meter.meaning} |")
+    return "\n".join([*lines, ""])
+
+
 def main() -> int:
     """Exit code."""
-    pages = {DOCS / "states.md": states_page(), DOCS / "settings.md": settings_page()}
+    made = {"states.md": states_page(), "settings.md": settings_page(), "metrics.md": metrics_page()}
+    pages = {DOCS / name: text for name, text in made.items()}
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:
         for page in stale:
