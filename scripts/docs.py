@@ -14,6 +14,7 @@ from scripts.pages.errors import errors_page  # noqa: E402
 from scripts.pages.routes import routes_page  # noqa: E402
 from treadle.settings import SETTINGS  # noqa: E402
 from treadle.states import TRANSITIONS, Status, Verb, target_of  # noqa: E402
+from treadle.telemetry.metrics import Metrics  # noqa: E402
 
 DOCS = ROOT / "docs"
 
@@ -69,6 +70,25 @@ def settings_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def metrics_page() -> str:
+    """The table of ``telemetry/metrics.py``."""
+    lines = [
+        "# Metrics",
+        "",
+        "Generated from `src/treadle/telemetry/metrics.py` by `make docs`; do not edit.",
+        "[Watching Treadle](operate/watch.md) says how to use them.",
+        "A histogram has its buckets under `_bucket`, with `_count` and `_sum`.",
+        "Beside these stand the usual figures of the process (`process_resident_memory_bytes` and so on).",
+        "",
+        "| name | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for meter in Metrics().all:
+        labels = ", ".join(f"`{label}`" for label in meter.labels)
+        lines.append(f"| `{meter.name}` | {meter.kind} | {labels} | {meter.meaning} |")
+    return "\n".join([*lines, ""])
+
+
 def main() -> int:
     """Exit code."""
     made = {
@@ -78,6 +98,7 @@ def main() -> int:
         "routes.md": routes_page(),
         "commands.md": commands_page(),
         "errors.md": errors_page(),
+        "metrics.md": metrics_page(),
     }
     pages = {DOCS / name: text for name, text in made.items()}
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text("utf-8") != text]

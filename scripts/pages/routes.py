@@ -38,6 +38,7 @@ API: Words = {
     "POST /admin/queues/{name}/resume": "let them go on",
     "GET /health": "whether the process can do its work: 200 or 503, with its checks",
     "GET /live": "whether the process answers",
+    "GET /metrics": "figures for Prometheus",
 }
 
 ADMIN: Words = {
@@ -79,7 +80,7 @@ MAILBOX: Words = {
     "GET /live": "whether the process answers",
 }
 
-GUARDS = {"key": "API key", "admin": "admin login", "public": ""}
+GUARDS = {"key": "API key", "admin": "admin login", "metrics": "admin login, or the metrics token", "public": ""}
 
 
 def routes_page() -> str:
@@ -92,7 +93,7 @@ def routes_page() -> str:
         "",
         "Generated from the route tables by `make docs`; do not edit. [HTTP](http.md) says what goes in and comes out,",
         "[Errors](errors.md) what may go wrong. A `GET` route answers `HEAD` too. What one needs it needs where",
-        "`TREADLE_API_KEYS`, or `ADMIN_USER` and `ADMIN_PASS`, are set.",
+        "`TREADLE_API_KEYS`, `ADMIN_USER` and `ADMIN_PASS`, or `TREADLE_METRICS_TOKEN` are set.",
         "",
         "## The API",
         "",

@@ -25,6 +25,7 @@ from treadle.loopthread import LoopThread
 from treadle.queue import Priority
 from treadle.service.submit import ClientKey, Submitted, Submitter
 from treadle.settings import parse_settings
+from treadle.telemetry.tracing import current_traceparent
 from treadle.transaction import Call, after_commit, submit_within, submit_within_blocking
 from treadle.wire import JobDraft, read_submission, write_submission
 
@@ -249,7 +250,10 @@ def _read(draft: JobDraft, idempotency_key: str | None) -> tuple[JobRequest, Cli
     # Through the same reader as HTTP: one set of rules, one set of messages.
     body = write_submission(draft)
     key = None if idempotency_key is None else ClientKey("python", idempotency_key, fingerprint(body))
-    return read_submission(body), key
+    request = read_submission(body)
+    if (traceparent := current_traceparent()) is not None:
+        request = msgspec.structs.replace(request, traceparent=traceparent)
+    return request, key
 
 
 def _refuse_loop() -> None:

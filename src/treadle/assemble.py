@@ -28,12 +28,14 @@ from treadle.service.publish import publish
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
+from treadle.store.observed import observed
 from treadle.store.postgres.address import shown
 from treadle.store.protocol import Store
 from treadle.store.sqlite.backup import back_up as sqlite_backup
 from treadle.store.sqlite.store import SQLiteStore
 from treadle.store.sqlite.transfer import SQLiteSource
 from treadle.store.transfer import Source, Target
+from treadle.telemetry.metrics import Metrics
 
 logger = logging.getLogger("treadle.assemble")
 
@@ -119,13 +121,13 @@ def _sqlite_path(settings: Settings) -> Path:
     return settings.data_dir / "treadle.db"
 
 
-def new_dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispatch:
+def new_dispatch(settings: Settings, store: Store, metrics: Metrics, *, has_worker: bool) -> Dispatch:
     """How this process gives and gets hints. Redis is not waited for: it may come and go. Raises ``SettingsError``."""
     # PostgreSQL tells of nobody's commits. What other processes submit there is found by the worker's own scans, every
     # TREADLE_POLL_SECONDS while there is something to do; what this process submits wakes it at once.
     changes = store.changes if _postgres_address(settings) is None else None
     if settings.redis_url is None:
-        return LocalDispatch(changes) if has_worker else SilentDispatch()
+        return LocalDispatch(changes, metrics) if has_worker else SilentDispatch()
     from treadle.dispatch.redis import RedisDispatch
 
     try:
@@ -134,6 +136,7 @@ def new_dispatch(settings: Settings, store: Store, *, has_worker: bool) -> Dispa
             prefix=settings.redis_prefix,
             queue_names=store.queue_names,
             local=LocalDispatch(changes),
+            metrics=metrics,
         )
     except ValueError as error:
         raise SettingsError([f"REDIS_URL {error}"]) from None
@@ -154,9 +157,10 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         outside = is_mounted_from_outside(settings.output_dir)
         words = how_to_mend(settings.output_dir, error, outside=outside)
         raise SettingsError([f"TREADLE_OUTPUT_DIR={settings.output_dir}: {sentence}" for sentence in words]) from error
-    store = await open_store(settings)
+    metrics = Metrics()
+    store = observed(await open_store(settings, metrics), metrics)
     try:
-        dispatch = new_dispatch(settings, store, has_worker=has_worker)
+        dispatch = new_dispatch(settings, store, metrics, has_worker=has_worker)
     except BaseException:
         await store.aclose()
         raise
@@ -165,7 +169,8 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
         clock = AnchoredClock()
         clock.set_anchor(await store.anchor())
         keeping_time = asyncio.create_task(_keep_time(store, clock))
-        runtime = Runtime(store, dispatch, clock, settings, registry, artifacts)
+        runtime = Runtime(store, dispatch, clock, settings, registry, artifacts, metrics)
+        metrics.info.replace({_info(settings): 1})
         await store.declare_queues(sorted(known_queues(runtime)))
         await publish(runtime)
         yield runtime
@@ -174,6 +179,11 @@ async def open_runtime(settings: Settings, registry: Registry, *, has_worker: bo
             keeping_time.cancel()
         await dispatch.aclose()
         await store.aclose()
+
+
+def _info(settings: Settings) -> tuple[str, str, str]:
+    store = "sqlite" if _postgres_address(settings) is None else "postgres"
+    return VERSION, store, "local" if settings.redis_url is None else "redis"
 
 
 @asynccontextmanager
@@ -196,10 +206,10 @@ async def open_move(settings: Settings, to: str) -> AsyncIterator[tuple[Source, 
         source.close()
 
 
-async def open_store(settings: Settings) -> Store:
+async def open_store(settings: Settings, metrics: Metrics | None = None) -> Store:
     """The store of ``DATABASE_URL``, open; a server is waited for. Raises ``StoreRefused``, ``Unavailable``."""
     migrate = settings.migrate == "on"
-    store = _new_store(settings)
+    store = _new_store(settings, metrics)
     if isinstance(store, SQLiteStore):
         await store.open(migrate=migrate)
         return store
@@ -237,13 +247,13 @@ async def inspect_store(settings: Settings) -> AsyncIterator[tuple[Store, Anchor
         await store.aclose()
 
 
-def _new_store(settings: Settings) -> Store:
+def _new_store(settings: Settings, metrics: Metrics | None = None) -> Store:
     address = _postgres_address(settings)
     if address is None:
         return SQLiteStore(_sqlite_path(settings))
     from treadle.store.postgres.store import PostgresStore
 
-    return PostgresStore(address, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss)
+    return PostgresStore(address, pgbouncer=settings.pgbouncer, accept_loss=settings.accept_loss, metrics=metrics)
 
 
 def back_up(settings: Settings, target: Path, progress: Callable[[int, int], None]) -> int:

@@ -47,8 +47,11 @@ class GroupCommit(Generic[Item, Result]):
         max_bytes: int = 32 * 1024 * 1024,
         max_waiting_items: int = 20_000,
         max_waiting_bytes: int = 128 * 1024 * 1024,
+        resending: Callable[[], None] = lambda: None,
     ) -> None:
+        """``resending`` is called whenever a batch is sent again."""
         self._commit = commit
+        self._resending = resending
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._max_waiting_items = max_waiting_items
@@ -159,6 +162,7 @@ class GroupCommit(Generic[Item, Result]):
                     raise
             if pause_seconds is not None:
                 await asyncio.sleep(pause_seconds)
+                self._resending()
         assert unknown is not None  # noqa: S101  (the loop ends here only after an unknown outcome)
         raise unknown
 

@@ -18,7 +18,9 @@ COMMAND = (sys.executable, "-m", "treadle.child")
 
 def first_words(settings: Settings) -> bytes:
     """What a child is told before it loads user code: the settings, without what only the worker needs to know."""
-    told = msgspec.structs.replace(settings, database_url=None, redis_url=None, admin_pass=None, api_keys=())
+    told = msgspec.structs.replace(
+        settings, database_url=None, redis_url=None, admin_pass=None, api_keys=(), metrics_token=None
+    )
     return msgspec.msgpack.encode(told, enc_hook=str)
 
 

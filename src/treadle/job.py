@@ -40,6 +40,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     delay_seconds: float | None = None
     max_attempts: int | None = None
     timeout_seconds: float | None = None
+    traceparent: str | None = None
+    """The trace this is part of, valid by ``telemetry/tracing``; of no body, but of the request around it."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -57,6 +59,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     backoff: Backoff
     run_at: datetime | None = None
     """``None``: at once (``queued``); else ``scheduled``."""
+    traceparent: str | None = None
 
 
 class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +79,10 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float
     backoff: Backoff
     created_at: datetime
+    queued_at: datetime
     started_at: datetime
     checkpoint: bytes | None
+    traceparent: str | None
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):

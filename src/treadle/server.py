@@ -51,6 +51,7 @@ class Started:
     api_url: str | None = None
     mailbox_url: str | None = None
     smtp_address: str | None = None
+    metrics_url: str | None = None
     rooms: list[str] = field(default_factory=list)
 
 
@@ -112,7 +113,20 @@ async def _start_house(
         await _start_api(runtime, submitter, sockets["api"], stack)
         up.api_url = _url(settings.host, settings.api_port)
         up.rooms.append("api")
+    elif "metrics" in sockets:
+        await _start_metrics(runtime, sockets["metrics"], stack)
+        up.metrics_url = _url(settings.metrics_host, sockets["metrics"].getsockname()[1])
     return worker
+
+
+async def _start_metrics(runtime: Runtime, listener: socket.socket, stack: AsyncExitStack) -> None:
+    from treadle.api.app import create_metrics_app
+    from treadle.httpserver import serve
+    from treadle.web.guards import Guards
+    from treadle.web.throttle import Throttle
+
+    guards = Guards(runtime.settings, Throttle(runtime.clock.rising))
+    await stack.enter_async_context(serve(create_metrics_app(runtime, guards), listener))
 
 
 async def _start_api(runtime: Runtime, submitter: Submitter, listener: socket.socket, stack: AsyncExitStack) -> None:
@@ -137,6 +151,8 @@ def _bind(settings: Settings, rooms: Rooms) -> dict[str, socket.socket]:
     sockets: dict[str, socket.socket] = {}
     if rooms.api:
         sockets["api"] = listen(settings.host, settings.api_port, "API_PORT")
+    elif rooms.worker and settings.metrics_port is not None:
+        sockets["metrics"] = listen(settings.metrics_host, settings.metrics_port, "TREADLE_METRICS_PORT")
     if rooms.mailbox:
         host = settings.mailbox_host
         sockets["smtp"] = listen(host, settings.mailbox_smtp_port, "TREADLE_MAILBOX_SMTP_PORT")

@@ -45,6 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: tuple[str, ...]
     open: bool
     allowed_hosts: tuple[str, ...]
+    metrics_port: int | None
+    metrics_host: str
+    metrics_token: str | None
     app: str | None
     concurrency: int
     queues: tuple[str, ...]
@@ -178,6 +181,12 @@ def _keys(text: str) -> tuple[str, ...]:
     return keys
 
 
+def _token(text: str) -> str:
+    if len(text) < 16 or not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise ValueError
+    return text
+
+
 def _queues(text: str) -> tuple[str, ...]:
     queues = tuple(queue.strip() for queue in text.split(",") if queue.strip())
     if not all(is_queue_name(queue) for queue in queues):
@@ -284,6 +293,26 @@ SETTINGS: tuple[Setting, ...] = (
         _host_names,
         f"comma-separated {HOST_NAME_RULE}",
         "names that the API and the mailbox answer to, besides localhost, numeric addresses and what they listen on",
+    ),
+    Setting(
+        "TREADLE_METRICS_PORT",
+        "metrics_port",
+        None,
+        _PORT,
+        _PORT_WORDS,
+        "where a worker without the API answers GET /metrics; unset, it does not listen",
+    ),
+    Setting(
+        "TREADLE_METRICS_HOST", "metrics_host", "127.0.0.1", _host, "a host name or address", "address of that port"
+    ),
+    Setting(
+        "TREADLE_METRICS_TOKEN",
+        "metrics_token",
+        None,
+        _token,
+        "at least 16 printable characters",
+        "what a scraper shows, as Authorization: Bearer TOKEN; the admin login opens GET /metrics too",
+        secret=True,
     ),
     Setting("TREADLE_APP", "app", None, _app, "module:name", "the Treadle object that holds your job types"),
     Setting(
@@ -478,6 +507,12 @@ def _contradictions(environment: Mapping[str, str], values: Mapping[str, Any]) -
     ):
         problems.append(
             "TREADLE_MAIL_SECURITY=none: the mail login would cross the network in clear; set starttls or tls"
+        )
+    is_guarded = values.get("metrics_token") or user is not None or values.get("open")
+    if values.get("metrics_port") and values.get("metrics_host") not in {*LOOPBACK_HOSTS, None} and not is_guarded:
+        problems.append(
+            f"TREADLE_METRICS_HOST={values['metrics_host']}: anybody who reaches this address could read the metrics; "
+            "set TREADLE_METRICS_TOKEN, or TREADLE_OPEN=1 if that is meant"
         )
     if values.get("host") not in {*LOOPBACK_HOSTS, None} and not values.get("open"):
         if not values.get("api_keys"):

@@ -11,15 +11,17 @@ from treadle.admin.tiles import Mood, Tile, tiles
 from treadle.states import Status
 from treadle.store.protocol import COUNT_CAP, QueueRecord, WorkerRecord
 
+_NOTHING = {"oldest_high_at": None, "oldest_default_at": None}
+
 
 def a_queue(name: str = "default", **members: Any) -> QueueRecord:
-    empty: dict[str, Any] = {"paused_at": None, "high": 0, "default": 0, "processing": 0, "oldest_queued_at": None}
+    empty: dict[str, Any] = {"paused_at": None, "high": 0, "default": 0, "processing": 0, **_NOTHING}
     return QueueRecord(name=name, **{**empty, **members})
 
 
 def waiting(seconds: float, name: str = "default", **members: Any) -> QueueRecord:
     since: datetime = NOW - timedelta(seconds=seconds)
-    return a_queue(name, **{"default": 1, "oldest_queued_at": since, **members})
+    return a_queue(name, **{"default": 1, "oldest_default_at": since, **members})
 
 
 def tile(

@@ -108,7 +108,24 @@ async def test_an_unexpected_error_is_a_500_that_tells_nothing_and_a_log_line_th
         assert secret not in answer.text
     [record] = [r for r in caplog.records if r.name == "treadle.api" and r.levelno == logging.ERROR]
     assert "find-me" in record.getMessage()
+    assert record.__dict__["request"] == "find-me"
     assert record.exc_info is not None
+
+
+async def test_what_an_operator_did_is_logged_with_its_request(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    job_id = await api.submit()
+    for request, path in (("first", f"/admin/jobs/{job_id}/cancel"), ("second", "/admin/queues/greetings/pause")):
+        assert (await api.client.post(path, headers={"X-Request-Id": request})).status_code == 200
+    told = [record.__dict__["request"] for record in caplog.records if "by an operator" in record.getMessage()]
+    assert told == ["first", "second"]
+
+
+async def test_every_answer_has_a_line_for_who_looks_closely(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "treadle.api")
+    await api.client.get("/jobs/nowhere", headers={"X-Request-Id": "look"})
+    [record] = [record for record in caplog.records if record.__dict__.get("request") == "look"]
+    assert record.getMessage() == "GET /jobs/{job_id}: 404"
 
 
 async def test_a_client_that_leaves_while_its_body_is_read_makes_no_log_line_and_no_row(

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from tests.builders import NOW
 from treadle import Job, Treadle
 from treadle.ids import JobId
-from treadle.telemetry import FieldsAdapter
+from treadle.telemetry.logs import FieldsAdapter
 
 ID = JobId("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
 

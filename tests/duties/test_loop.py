@@ -18,6 +18,7 @@ from treadle.duties.loop import repeat
 from treadle.errors import Unavailable
 from treadle.jobtype import Registry
 from treadle.states import Status
+from treadle.telemetry.meters import Counter
 from treadle.worker.worker import Worker
 
 
@@ -31,6 +32,7 @@ class Script:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: float | Exception) -> None:
         self.steps = list(steps)
         self.pauses: list[float] = []
+        self.errors = Counter("errors", "", ("duty", "error"))
         monkeypatch.setattr(loop_module, "asyncio", SimpleNamespace(sleep=self.sleep))
 
     async def once(self) -> float:
@@ -46,7 +48,7 @@ class Script:
 
     async def run(self) -> list[float]:
         with pytest.raises(Enough):
-            await repeat("test", self.once, random.Random(1))
+            await repeat("test", self.once, random.Random(1), self.errors)
         return self.pauses
 
 

@@ -25,6 +25,7 @@ from treadle.errors import StoreRefused, Unavailable
 from treadle.jobtype import Registry
 from treadle.settings import Settings, parse_settings
 from treadle.store.postgres.store import PostgresStore
+from treadle.telemetry.metrics import Metrics
 from treadle.testing import FaultProxy
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -82,7 +83,7 @@ async def test_an_address_of_postgres_makes_its_store(address: str, scheme: str)
 
 
 async def test_a_worker_there_gets_hints_of_its_own_process_and_watches_nothing(store: PostgresStore) -> None:
-    dispatch = new_dispatch(settings_for("postgresql://h/d"), store, has_worker=True)
+    dispatch = new_dispatch(settings_for("postgresql://h/d"), store, Metrics(), has_worker=True)
 
     assert isinstance(dispatch, LocalDispatch)
     assert await dispatch.take(None, 1, 0.0) == []

@@ -226,6 +226,6 @@ async def test_it_is_reached_before_anybody_needs_it(new_server: NewServer) -> N
 
 async def test_no_store_and_no_redis_is_asked_without_the_setting() -> None:
     async with open_test_runtime(Registry()) as runtime:
-        dispatch = assemble_dispatch(parse_settings({}), runtime.store, has_worker=True)
+        dispatch = assemble_dispatch(parse_settings({}), runtime.store, runtime.metrics, has_worker=True)
         assert not isinstance(dispatch, RedisDispatch)
         await dispatch.aclose()

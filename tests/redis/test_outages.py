@@ -23,6 +23,7 @@ from treadle.dispatch.redis import MAX_SPARE_HINTS, RedisDispatch
 from treadle.errors import Unavailable
 from treadle.ids import JobId
 from treadle.queue import Priority
+from treadle.telemetry.metrics import Metrics
 from treadle.testing import FaultProxy
 
 
@@ -126,7 +127,9 @@ async def test_the_newest_hints_wait_for_its_return_and_older_ones_are_dropped(
     new_dispatch: NewDispatch, new_server: NewServer
 ) -> None:
     server = new_server(is_off=True)
-    api = new_dispatch(server.address)  # nobody takes from it, as in a process without a worker
+    metrics = Metrics()
+    # Nobody takes from it, as in a process without a worker.
+    api = new_dispatch(server.address, metrics=metrics)
     await eventually(lambda: is_away(api))
     told = ids(MAX_SPARE_HINTS + 50)
     api.announce("default", Priority.DEFAULT, told[:700])
@@ -137,7 +140,8 @@ async def test_the_newest_hints_wait_for_its_return_and_older_ones_are_dropped(
     with server.client() as client:
         await eventually(lambda: client.llen("queue:default") == MAX_SPARE_HINTS)
         assert client.lrange("queue:default", 0, -1) == [job_id.encode() for job_id in told[50:]]
-    assert api.dropped == 50
+    assert api.dropped == metrics.hints.value("dropped") == 50
+    assert metrics.hints.value("announced") == MAX_SPARE_HINTS + 50
 
 
 async def test_hints_on_their_way_are_bounded_and_those_beyond_are_dropped_and_counted(

@@ -37,7 +37,7 @@ async def test_it_is_deleted_with_its_job(store: SQLiteStore, beside: Beside) ->
     assert beside().execute("SELECT count(*) FROM large_payloads").fetchone() == (1,)
     await store.settle([Move(job_id=job.id, attempt=job.attempt, verb=Verb.COMPLETE)], at(1))
 
-    assert await store.prune([Expiry(Status.COMPLETED, at(10))], 100, at(10)) == 1
+    assert await store.prune([Expiry(Status.COMPLETED, at(10))], 100, at(10)) == {Status.COMPLETED: 1}
 
     assert beside().execute("SELECT count(*) FROM large_payloads").fetchone() == (0,)
 

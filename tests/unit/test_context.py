@@ -15,7 +15,7 @@ from treadle.context import Job
 from treadle.errors import LeaseLost, Unstorable
 from treadle.ids import JobId
 from treadle.job import MAX_CHECKPOINT_BYTES
-from treadle.telemetry import FieldsAdapter
+from treadle.telemetry.logs import FieldsAdapter
 
 ID = JobId("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
 

@@ -35,6 +35,9 @@ DEFAULTS: dict[str, object] = {
     "api_keys": (),
     "open": False,
     "allowed_hosts": (),
+    "metrics_port": None,
+    "metrics_host": "127.0.0.1",
+    "metrics_token": None,
     "app": None,
     "concurrency": 16,
     "queues": (),
@@ -181,6 +184,8 @@ def test_a_right_value_is_taken(env: str, text: str, value: object) -> None:
         ("TREADLE_API_KEYS", "short", "at least 16"),
         ("TREADLE_API_KEYS", "0123456789abcdef,two words of a key", "printable"),
         ("TREADLE_API_KEYS", "0123456789abcdefü", "printable"),
+        ("TREADLE_METRICS_TOKEN", "short", "at least 16"),
+        ("TREADLE_METRICS_TOKEN", "two words of a token", "printable"),
         *[("TREADLE_ALLOWED_HOSTS", text, "without ports") for text in ("api:3000", "http://api", "*.example.com")],
         ("TREADLE_APP", "shop", "module:name"),
         ("TREADLE_APP", "shop:app()", "module:name"),
@@ -338,6 +343,7 @@ def test_these_are_the_secrets() -> None:
         "TREADLE_MAIL_PASSWORD",
         "ADMIN_PASS",
         "TREADLE_API_KEYS",
+        "TREADLE_METRICS_TOKEN",
     }
 
 
@@ -373,6 +379,7 @@ def test_a_description_masks_secrets_and_tells_value_and_source_of_everything_el
         "ADMIN_USER": "admin",
         "ADMIN_PASS": SECRET,
         "TREADLE_API_KEYS": f"{SECRET},{SECRET}-2",
+        "TREADLE_METRICS_TOKEN": SECRET,
         "TREADLE_QUEUES": "images,mail",
         "TREADLE_OPEN": "true",
         "TREADLE_LEASE_SECONDS": "7.50",
@@ -407,3 +414,16 @@ def test_what_a_description_shows_can_be_said_again() -> None:
     for setting, shown, _ in describe({}, parse_settings({})):
         if shown:
             assert parse_settings({setting.env: shown}) == parse_settings({}), setting.env
+
+
+def test_metrics_on_a_network_want_a_token_a_login_or_a_word() -> None:
+    told = {"TREADLE_METRICS_PORT": "9100", "TREADLE_METRICS_HOST": "0.0.0.0"}
+    with pytest.raises(SettingsError) as refused:
+        parse_settings(told)
+    assert ["TREADLE_METRICS_HOST" in problem for problem in refused.value.problems] == [True]
+    for word in (
+        {"TREADLE_METRICS_TOKEN": "scrape_0123456789abcdef"},
+        {"TREADLE_OPEN": "1"},
+        {"ADMIN_USER": "ada", "ADMIN_PASS": "secret"},
+    ):
+        assert parse_settings({**told, **word}).metrics_port == 9100

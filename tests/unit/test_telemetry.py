@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from treadle.telemetry import FIELDS, FieldsAdapter, one_line, start_logging
+from treadle.telemetry.logs import FIELDS, FieldsAdapter, one_line, start_logging
 
 HOSTILE = {
     "line ends": "a\r\nERROR forged=1\n",

@@ -37,8 +37,10 @@ def a_claimed_job(**overrides: Any) -> ClaimedJob:
         timeout_seconds=30.0,
         backoff=Backoff(),
         created_at=NOW,
+        queued_at=NOW,
         started_at=NOW,
         checkpoint=None,
+        traceparent=None,
     )
     return replace(job, **overrides)
 

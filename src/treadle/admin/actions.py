@@ -95,7 +95,7 @@ class Actions:
             return _redirect(where_to({**dict(pairs), "page": "dead"}, None, {"did": "nothing"}))
         count = await operate.requeue_all(self._runtime, ids)
         self._pulse.expire()
-        logger.info("an operator's replay on the admin page", extra={"count": count})
+        logger.info("an operator's replay on the admin page", extra={"count": count, "request": request.id})
         return _redirect(where_to({**dict(pairs), "page": "dead"}, None, {"did": "replay", "count": str(count)}))
 
     async def pause(self, request: Request) -> Response:
@@ -114,7 +114,8 @@ class Actions:
         status = await verb(self._runtime, job_id)
         self._pulse.expire()
         did = "stop" if status is Status.PROCESSING else slug
-        logger.info("an operator's %s on the admin page", did, extra={"job": job_id, "status": status})
+        extra = {"job": job_id, "status": status, "request": request.id}
+        logger.info("an operator's %s on the admin page", did, extra=extra)
         return _redirect(where_to(form, job_id, {"did": did, "job": job_id}))
 
     async def _switch(self, request: Request, verb: Callable[[Runtime, str], Awaitable[None]], did: str) -> Response:
@@ -124,7 +125,7 @@ class Actions:
         await _read_form(request)
         await verb(self._runtime, name)
         self._pulse.expire()
-        logger.info("an operator's %s on the admin page", did, extra={"queue": name})
+        logger.info("an operator's %s on the admin page", did, extra={"queue": name, "request": request.id})
         return _redirect(where_to({"page": "queues"}, None, {"did": did}))
 
 

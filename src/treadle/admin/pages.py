@@ -15,6 +15,7 @@ from treadle.admin.masked import Readable, readable
 from treadle.admin.pulse import Pulse, Snapshot
 from treadle.admin.reasons import reason
 from treadle.admin.tiles import is_served, tiles
+from treadle.admin.timeline import timeline
 from treadle.admin.wording import ago
 from treadle.errors import TreadleError
 from treadle.ids import parse_job_id
@@ -153,6 +154,7 @@ class Pages:
         query.check()
         job = await browse.get(self._runtime, job_id, payload=True)
         snapshot = await self._pulse.snapshot()
+        errors = _ERRORS.decode(job.errors)
         return self._page(
             "job",
             snapshot,
@@ -162,7 +164,8 @@ class Pages:
             job=job,
             reason=reason(job, snapshot),
             is_unfinished=job.status in UNFINISHED,
-            errors=list(reversed(_ERRORS.decode(job.errors))),
+            timeline=timeline(job, errors, snapshot.at),
+            errors=list(reversed(errors)),
             artifacts=_ARTIFACTS.decode(job.artifacts),
             payload=await _read(job.payload),
             result=await _read(job.result),

@@ -57,21 +57,21 @@ class Admin:
         """``POST /admin/jobs/{id}/retry``: a new life."""
         job_id = await bodiless(request)
         status = await operate.requeue(self._runtime, job_id)
-        _log("retried", job_id)
+        _log(request, "retried", job_id)
         return json_response({"jobId": job_id, "status": status})
 
     async def bury(self, request: Request) -> Response:
         """``POST /admin/jobs/{id}/dlq``."""
         job_id = await bodiless(request)
         status = await operate.bury(self._runtime, job_id)
-        _log("moved to the dead-letter queue", job_id)
+        _log(request, "moved to the dead-letter queue", job_id)
         return json_response({"jobId": job_id, "status": status})
 
     async def cancel(self, request: Request) -> Response:
         """``POST /admin/jobs/{id}/cancel``: 202 where the job runs and was asked to stop."""
         job_id = await bodiless(request)
         status = await operate.cancel(self._runtime, job_id)
-        _log("cancelled" if status is Status.CANCELLED else "asked to stop", job_id)
+        _log(request, "cancelled" if status is Status.CANCELLED else "asked to stop", job_id)
         return cancelled(job_id, status)
 
     async def delete(self, request: Request) -> Response:
@@ -82,14 +82,14 @@ class Admin:
         query.check()
         await ignore_body(request)
         removed = await operate.delete(self._runtime, job_id, files=files)
-        _log("deleted", job_id)
+        _log(request, "deleted", job_id)
         return json_response({"jobId": job_id, "filesRemoved": removed})
 
     async def erase(self, request: Request) -> Response:
         """``POST /admin/jobs/{id}/erase``: final jobs only."""
         job_id = await bodiless(request)
         status = await operate.erase(self._runtime, job_id)
-        _log("erased", job_id)
+        _log(request, "erased", job_id)
         return json_response({"jobId": job_id, "status": status})
 
     async def stats(self, request: Request) -> Response:
@@ -118,13 +118,13 @@ class Admin:
         """``POST /admin/queues/{name}/pause``."""
         name = await _queue_name(request)
         await queues.pause(self._runtime, name)
-        return _switched(name, paused=True)
+        return _switched(request, name, paused=True)
 
     async def resume(self, request: Request) -> Response:
         """``POST /admin/queues/{name}/resume``."""
         name = await _queue_name(request)
         await queues.resume(self._runtime, name)
-        return _switched(name, paused=False)
+        return _switched(request, name, paused=False)
 
     async def _page(
         self, request: Request, choice: Collection[Status], otherwise: tuple[Status, ...] | None
@@ -146,8 +146,8 @@ class Admin:
         return Response(jobs_page(page.jobs, cursor_text(page.next_cursor)), media_type=JSON)
 
 
-def _log(what: str, job_id: JobId) -> None:
-    logger.info("%s by an operator", what, extra={"job": job_id})
+def _log(request: Request, what: str, job_id: JobId) -> None:
+    logger.info("%s by an operator", what, extra={"job": job_id, "request": request.id})
 
 
 async def _queue_name(request: Request) -> str:
@@ -159,8 +159,10 @@ async def _queue_name(request: Request) -> str:
     return name
 
 
-def _switched(name: str, *, paused: bool) -> Response:
-    logger.info("queue %s by an operator", "paused" if paused else "resumed", extra={"queue": name})
+def _switched(request: Request, name: str, *, paused: bool) -> Response:
+    logger.info(
+        "queue %s by an operator", "paused" if paused else "resumed", extra={"queue": name, "request": request.id}
+    )
     return json_response({"name": name, "paused": paused})
 
 

@@ -18,6 +18,7 @@ from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
 from treadle.web.doors import Door, routes_of
 from treadle.web.guards import Guard, Guards
+from treadle.web.metrics import MetricsPage
 from treadle.web.problems import NOT_FOUND, Refused
 
 
@@ -26,8 +27,21 @@ def create_app(
 ) -> Front:
     """The ASGI application over ``runtime``; it opens and closes nothing. ``beside``: another room's routes."""
     routes = [*routes_of(doors(runtime, submitter, watcher), guards), *beside]
+    return _fronted(routes, runtime, runtime.settings.host)
+
+
+def create_metrics_app(runtime: Runtime, guards: Guards) -> Front:
+    """What a process without the API listens with where it is told to (``TREADLE_METRICS_PORT``)."""
+    doors = (
+        Door("GET", "/metrics", Guard.METRICS, MetricsPage(runtime).get),
+        Door("GET", "/live", Guard.PUBLIC, Health(runtime).live),
+    )
+    return _fronted(routes_of(doors, guards), runtime, runtime.settings.metrics_host)
+
+
+def _fronted(routes: Sequence[Route], runtime: Runtime, host: str) -> Front:
     router = Router(routes, redirect_slashes=False, default=_nowhere)
-    return Front(router, HostNames(runtime.settings.host, runtime.settings.allowed_hosts))
+    return Front(router, HostNames(host, runtime.settings.allowed_hosts), runtime.metrics)
 
 
 def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[Door]:
@@ -58,6 +72,7 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("POST", "/admin/queues/{name}/resume", Guard.ADMIN, admin.resume),
         Door("GET", "/health", Guard.PUBLIC, health.health),
         Door("GET", "/live", Guard.PUBLIC, health.live),
+        Door("GET", "/metrics", Guard.METRICS, MetricsPage(runtime).get),
     )
 
 

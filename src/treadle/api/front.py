@@ -9,7 +9,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from treadle.clock import rising_seconds
 from treadle.hostname import HOW_TO_ALLOW, HostNames
+from treadle.telemetry.meters import OTHER
+from treadle.telemetry.metrics import Metrics
 from treadle.web.problems import (
     ADDRESS_TOO_LONG,
     BODY_TIMEOUT,
@@ -47,12 +50,16 @@ ANSWER_FIELDS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
 class Front:
     """ASGI application around the router; it answers to ``host_names`` alone."""
 
-    def __init__(self, router: ASGIApp, host_names: HostNames) -> None:
+    def __init__(self, router: ASGIApp, host_names: HostNames, metrics: Metrics) -> None:
         self._router = router
         self._host_names = host_names
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
@@ -60,7 +67,7 @@ class Front:
             return
         request = Request(scope, receive)
         scope[REQUEST] = request
-        answer = _Answer(request, send)
+        answer = _Answer(request, send, self._metrics)
         try:
             self._check(request)
             await self._router(scope, receive, answer)
@@ -86,9 +93,11 @@ class Front:
 class _Answer:
     """``send``, with what every answer carries unless it has its own; the body of an answer to HEAD stays here."""
 
-    __slots__ = ("_request", "_send", "is_begun")
+    __slots__ = ("_began", "_metrics", "_request", "_send", "is_begun")
 
-    def __init__(self, request: Request, send: Send) -> None:
+    def __init__(self, request: Request, send: Send, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._began = rising_seconds()
         self._request = request
         self._send = send
         self.is_begun = False
@@ -96,6 +105,7 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.is_begun = True
+            self._count(message["status"])
             request_id = (b"x-request-id", self._request.id.encode("ascii"))
             own = message["headers"]
             named = {name for name, _ in own}
@@ -104,11 +114,23 @@ class _Answer:
             message["body"] = b""
         await self._send(message)
 
+    def _count(self, status: int) -> None:
+        method = self._request.method
+        method = method if method in _METHODS else OTHER  # anybody may invent one
+        route = self._request.route or OTHER
+        self._metrics.requests.add(1, method, route, str(status))
+        seconds = rising_seconds() - self._began
+        self._metrics.request_seconds.observe(seconds, method, route)
+        if logger.isEnabledFor(logging.DEBUG):
+            fields = {"request": self._request.id, "seconds": round(seconds, 6)}
+            logger.debug("%s %s: %d", method, route, status, extra=fields)
+
 
 async def _refuse(request: Request, error: Exception, answer: _Answer) -> None:
     kind = kind_of(error)
     if kind is INTERNAL_ERROR:
-        logger.error("request %s failed: %s", request.id, type(error).__name__, exc_info=error)
+        fields = {"request": request.id}
+        logger.error("request %s failed: %s", request.id, type(error).__name__, exc_info=error, extra=fields)
     if answer.is_begun:
         return  # half an answer cannot be taken back: the server closes the connection on it
     response = problem_response(error, request.id)

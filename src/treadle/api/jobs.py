@@ -13,11 +13,13 @@ from starlette.responses import Response
 from treadle.errors import InvalidInput, Problem
 from treadle.fingerprint import fingerprint
 from treadle.ids import JobId
+from treadle.job import JobRequest
 from treadle.service import browse, operate
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
 from treadle.service.submit import ClientKey, Submitted, Submitter
 from treadle.states import FINAL, Status
+from treadle.telemetry.tracing import read_traceparent
 from treadle.web.body import beside_loop, ignore_body, read_json, until_disconnected
 from treadle.web.file import file_response
 from treadle.web.query import Query
@@ -48,14 +50,14 @@ class Jobs:
     async def submit(self, request: Request) -> Response:
         """``POST /jobs``."""
         asked, key = await self._read(request, read_submission)
-        submitted = await self._submitter.submit([asked], key)
+        submitted = await self._submitter.submit(_traced(request, [asked]), key)
         job_id = submitted.ids[0]
         return _submitted({"jobId": job_id}, submitted, {"Location": f"/jobs/{job_id}"})
 
     async def submit_batch(self, request: Request) -> Response:
         """``POST /jobs/batch``."""
         asked, key = await self._read(request, read_batch)
-        submitted = await self._submitter.submit(asked, key, pointer="/jobs")
+        submitted = await self._submitter.submit(_traced(request, asked), key, pointer="/jobs")
         return _submitted({"jobIds": submitted.ids}, submitted, {})
 
     async def get(self, request: Request) -> Response:
@@ -123,6 +125,15 @@ def _submitted(members: dict[str, str | Sequence[str]], submitted: Submitted, he
     if submitted.replayed:
         return json_response(members, 200, {**headers, "Idempotency-Replayed": "true"})
     return json_response(members, 201, headers)
+
+
+def _traced(request: Request, asked: list[JobRequest]) -> list[JobRequest]:
+    """As part of the caller's trace; a field that is invalid or came twice is no field (W3C Trace Context)."""
+    field = request.only_field(b"traceparent")
+    traceparent = None if field is None else read_traceparent(field.decode("latin-1"))
+    if traceparent is None:
+        return asked
+    return [msgspec.structs.replace(job, traceparent=traceparent) for job in asked]
 
 
 async def _client_key(request: Request, body: bytes) -> ClientKey | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from treadle.environment import read_environment
 from treadle.settings import Settings, parse_settings
-from treadle.telemetry import start_logging
+from treadle.telemetry.logs import start_logging
 
 
 def load_settings(app: str | None = None) -> Settings:

@@ -54,6 +54,8 @@ def _print(settings: Settings, up: Started) -> None:
         console.print(f"  Admin    {up.api_url}/admin/ui")
     if up.mailbox_url is not None:
         console.print(f"  Mailbox  {up.mailbox_url}          SMTP on {up.smtp_address}")
+    if up.metrics_url is not None:
+        console.print(f"  Metrics  {up.metrics_url}/metrics")
     if up.api_url is not None or "worker" in up.rooms:
         console.print(f"  Files    {settings.output_dir.resolve()}")
     is_guarded = settings.api_keys and settings.admin_user is not None

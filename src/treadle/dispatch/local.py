@@ -10,6 +10,7 @@ from contextlib import suppress
 from treadle.errors import Unavailable
 from treadle.ids import JobId
 from treadle.queue import Priority
+from treadle.telemetry.metrics import Metrics
 
 MAX_HINTS_PER_LINE = 100_000
 """Beyond it hints are dropped: with no worker here they would only grow, and every job is found by scan."""
@@ -25,7 +26,8 @@ class LocalDispatch:
     woken with nothing in hand, which makes them scan. Without it (tests) only this process's hints wake.
     """
 
-    def __init__(self, changes: Callable[[], Awaitable[int]] | None = None) -> None:
+    def __init__(self, changes: Callable[[], Awaitable[int]] | None = None, metrics: Metrics | None = None) -> None:
+        self._hints = (metrics or Metrics()).hints
         self._lines: dict[tuple[Priority, str], deque[JobId]] = {}
         self._takers: dict[asyncio.Future[None], Sequence[str] | None] = {}
         self._changes = changes
@@ -37,7 +39,11 @@ class LocalDispatch:
     def announce(self, queue: str, priority: Priority, ids: Sequence[JobId]) -> None:
         """See ``Dispatch.announce``."""
         line = self._lines.setdefault((priority, queue), deque())
-        line.extend(ids[: max(0, MAX_HINTS_PER_LINE - len(line))])
+        room = max(0, MAX_HINTS_PER_LINE - len(line))
+        line.extend(ids[:room])
+        self._hints.add(len(ids), "announced")
+        if len(ids) > room:
+            self._hints.add(len(ids) - room, "dropped")
         self._wake(len(ids), queue)
 
     async def take(self, queues: Sequence[str] | None, limit: int, timeout_seconds: float) -> list[JobId]:

@@ -20,6 +20,7 @@ from treadle.dispatch.sparing import Sparing
 from treadle.errors import Unavailable
 from treadle.ids import JobId
 from treadle.queue import DEFAULT_QUEUE, Priority
+from treadle.telemetry.metrics import Metrics
 
 logger = logging.getLogger("treadle.hints")
 
@@ -55,9 +56,11 @@ class RedisDispatch:
         prefix: str = "",
         queue_names: Callable[[], Awaitable[Sequence[str]]] | None = None,
         local: LocalDispatch | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Raises ``ValueError`` for a ``url`` that is no address of a Redis; it repeats nothing of it."""
         self._prefix = prefix
+        self._hints = (metrics or Metrics()).hints
         self._link = Link(Address(url), [prefix + line for line in PROBE_LINES], self._link_changed)
         self._local = local if local is not None else LocalDispatch()
         self._queue_names = queue_names
@@ -89,6 +92,7 @@ class RedisDispatch:
             return
         self.start()
         self._announced.add(queue)
+        self._hints.add(len(ids), "announced")
         hints = ((queue, priority, job_id) for job_id in ids)
         if self._link.is_away:
             self._keep_here(hints)
@@ -167,6 +171,7 @@ class RedisDispatch:
             for (line, ids), reply in zip(lines.items(), replies, strict=True):
                 if not isinstance(reply, Exception):
                     continue
+                self._hints.add(len(ids), "refused")
                 if is_wrong_type(reply):
                     self._complain_of(self._key(*line))
                     self._hand_over(line, ids)
@@ -205,6 +210,7 @@ class RedisDispatch:
     def _drop(self, count: int) -> None:
         if count > 0:
             self.dropped += count
+            self._hints.add(count, "dropped")
             message = "hints were dropped, %d so far; their jobs are found by scan"
             self._sparing.event("dropped", logging.WARNING, message, self.dropped)
 
@@ -240,6 +246,7 @@ class RedisDispatch:
         ids = hints_of(entries)
         if len(ids) < len(entries):
             self.garbage += len(entries) - len(ids)
+            self._hints.add(len(entries) - len(ids), "garbage")
             message = "the lists in Redis hold entries that are no job ids, dropped %d so far"
             self._sparing.event("garbage", logging.WARNING, message, self.garbage)
         return ids

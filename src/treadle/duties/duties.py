@@ -21,14 +21,14 @@ class Duties:
 
     def start(self) -> None:
         """Start them all."""
-        chance = self._runtime.chance
+        chance, errors = self._runtime.chance, self._runtime.metrics.duty_errors
         for name, once in (
             ("promoter", Promoter(self._runtime).promote_once),
             ("reaper", Reaper(self._runtime).reap_once),
             ("pruner", Pruner(self._runtime).prune_once),
             ("publisher", Publisher(self._runtime).publish_once),
         ):
-            self._tasks.append(asyncio.create_task(repeat(name, once, chance), name=f"duty {name}"))
+            self._tasks.append(asyncio.create_task(repeat(name, once, chance, errors), name=f"duty {name}"))
 
     async def stop(self) -> None:
         """Stop them; each is safe to stop anywhere."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from treadle.failpoints import hit
 from treadle.ids import JobId, WorkerId
 from treadle.job import ClaimedJob
+from treadle.queue import Priority
 from treadle.service.runtime import Runtime
 from treadle.store.protocol import ClaimRequest
+from treadle.telemetry.metrics import CLAIMED
+
+_LABELS = {priority: priority.label for priority in Priority}
 
 
 async def claim(
@@ -19,8 +24,26 @@ async def claim(
     An answer that is lost leaves jobs with this worker: its next beat finds and releases them.
     """
     request = ClaimRequest(worker_id=worker_id, limit=limit, types=runtime.registry.names, queues=queues, ids=ids)
+    by = "scan" if ids is None else "hints"
     hit("worker.before_claim")
-    jobs = await runtime.store.claim(request, runtime.clock.now())
+    try:
+        jobs = await runtime.store.claim(request, runtime.clock.now())
+    except Exception:
+        runtime.metrics.claims.add(1, by, "error")
+        raise
+    runtime.metrics.claims.add(1, by, "jobs" if jobs else "empty")
     if jobs:
+        _count(runtime, jobs)
         hit("worker.after_claim")
     return jobs
+
+
+def _count(runtime: Runtime, jobs: Sequence[ClaimedJob]) -> None:
+    metrics = runtime.metrics
+    metrics.batch_items.observe(len(jobs), "claim")
+    lines = Counter((job.type, job.queue) for job in jobs)
+    for (type_name, queue), count in lines.items():
+        metrics.jobs.add(count, type_name, queue, CLAIMED)
+    for job in jobs:
+        waited_seconds = (job.started_at - job.queued_at).total_seconds()
+        metrics.wait_seconds.observe(waited_seconds, job.queue, _LABELS[job.priority])

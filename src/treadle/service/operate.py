@@ -9,10 +9,13 @@ from treadle.errors import IllegalTransition, NotFound
 from treadle.ids import JobId
 from treadle.queue import Priority
 from treadle.service.runtime import Runtime
-from treadle.states import Actor, Status, Verb, sources_of
+from treadle.states import Actor, Status, Verb, sources_of, target_of
 from treadle.store.protocol import Operated
+from treadle.telemetry.meters import OTHER
+from treadle.telemetry.metrics import REQUEUED
 
 _RETRIED = "retried"
+_OUTCOMES = {Verb.CANCEL: "cancelled", Verb.REQUEUE: REQUEUED, Verb.BURY: "dead"}
 
 
 async def cancel(runtime: Runtime, job_id: JobId) -> Status:
@@ -38,6 +41,8 @@ async def requeue_all(runtime: Runtime, job_ids: Sequence[JobId]) -> int:
     """Requeue those of ``job_ids`` that exist and may be; how many that were."""
     done = await runtime.store.operate(Verb.REQUEUE, job_ids, runtime.clock.now())
     requeued = [operated for operated in done if operated.after is not None]
+    for operated in requeued:
+        _count(runtime, Verb.REQUEUE, operated)
     lines: dict[tuple[str, Priority], list[JobId]] = {}
     for operated in requeued:
         if operated.queue is not None and operated.priority is not None:
@@ -77,7 +82,14 @@ class _Done:
 
 async def _operate(runtime: Runtime, verb: Verb, job_id: JobId, words: str) -> _Done:
     [operated] = await runtime.store.operate(verb, [job_id], runtime.clock.now())
-    return _Done(operated, _checked(operated, words))
+    status = _checked(operated, words)
+    _count(runtime, verb, operated)
+    return _Done(operated, status)
+
+
+def _count(runtime: Runtime, verb: Verb, operated: Operated) -> None:
+    if operated.after is target_of(verb):  # not where a running job was only asked to stop
+        runtime.metrics.jobs.add(1, operated.type or OTHER, operated.queue or OTHER, _OUTCOMES[verb])
 
 
 def _checked(operated: Operated, words: str) -> Status:

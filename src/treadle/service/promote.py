@@ -19,4 +19,5 @@ async def promote_due(runtime: Runtime) -> tuple[int, datetime | None]:
         lines.setdefault((hint.queue, hint.priority), []).append(hint.job_id)
     for (queue, priority), ids in lines.items():
         runtime.dispatch.announce(queue, priority, ids)
+    runtime.metrics.promoted.add(len(promoted.hints))
     return len(promoted.hints), promoted.next_run_at

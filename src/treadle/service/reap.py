@@ -14,7 +14,7 @@ from treadle.ids import WorkerId
 from treadle.job import AttemptError, Orphan
 from treadle.retry import after_crash
 from treadle.service.runtime import Runtime
-from treadle.service.settle import announce_released
+from treadle.service.settle import announce_released, count_settled
 from treadle.states import Verb
 from treadle.store.protocol import Move, Settled
 
@@ -24,6 +24,7 @@ BATCH = 500
 async def end_lease(runtime: Runtime, worker_id: WorkerId, beat: int) -> bool:
     """Step one, guarded by the counter that was watched: false where the worker has beaten since."""
     ended = await runtime.store.end_worker(worker_id, beat, runtime.clock.now())
+    runtime.metrics.leases_ended.add(int(ended))
     hit("duties.after_end_lease")
     return ended
 
@@ -35,6 +36,8 @@ async def take_back(runtime: Runtime) -> Sequence[Settled]:
         return ()
     now = runtime.clock.now()
     settled = await runtime.store.settle([_move(runtime, orphan, now) for orphan in orphans], now)
+    runtime.metrics.taken_back.add(sum(done.status is not None for done in settled))
+    count_settled(runtime, settled)
     announce_released(runtime, settled)
     return settled
 

@@ -13,6 +13,7 @@ from treadle.jobtype import Registry
 from treadle.service.catalogue import Catalogue
 from treadle.settings import Settings
 from treadle.store.protocol import Store
+from treadle.telemetry.metrics import Metrics
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Runtime:
     settings: Settings
     registry: Registry
     artifacts: ArtifactFolder
+    metrics: Metrics = field(default_factory=Metrics)
     chance: random.Random = field(default_factory=random.SystemRandom)
     catalogue: Catalogue = field(init=False)
     began_at: datetime = field(init=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -17,6 +18,18 @@ from treadle.retry import MAX_SNOOZES, after_crash, after_failure
 from treadle.service.runtime import Runtime
 from treadle.states import Status, Verb
 from treadle.store.protocol import Move, Note, Settled
+from treadle.telemetry.meters import OTHER
+
+_OUTCOMES = {
+    Status.COMPLETED: "completed",
+    Status.FAILED: "failed",
+    Status.RETRYING: "retried",
+    Status.DEAD: "dead",
+    Status.CANCELLED: "cancelled",
+    Status.SCHEDULED: "snoozed",
+    Status.QUEUED: "released",
+}
+"""What a move did, by where its job stands after it."""
 
 
 class Settler:
@@ -24,8 +37,10 @@ class Settler:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._moves: GroupCommit[Move, Settled] = GroupCommit(self._settle, max_waiting_items=100_000)
-        self._notes: GroupCommit[Note, bool] = GroupCommit(self._note)
+        self._moves: GroupCommit[Move, Settled] = GroupCommit(
+            self._settle, max_waiting_items=100_000, resending=self._count_resending
+        )
+        self._notes: GroupCommit[Note, bool] = GroupCommit(self._note, resending=self._count_resending)
 
     async def settle(
         self, job: ClaimedJob, outcome: Outcome, worker_id: WorkerId, progress: bytes | None = None
@@ -60,11 +75,16 @@ class Settler:
         hit("worker.before_settle")
         settled = await self._runtime.store.settle(moves, self._runtime.clock.now())
         hit("worker.after_settle")
+        self._runtime.metrics.batch_items.observe(len(moves), "settle")
+        count_settled(self._runtime, settled)
         announce_released(self._runtime, settled)
         return settled
 
     async def _note(self, notes: Sequence[Note]) -> Sequence[bool]:
         return await self._runtime.store.note(notes, self._runtime.clock.now())
+
+    def _count_resending(self) -> None:
+        self._runtime.metrics.store_repeats.add(1, "unknown")
 
 
 def announce_released(runtime: Runtime, settled: Sequence[Settled]) -> None:
@@ -72,6 +92,16 @@ def announce_released(runtime: Runtime, settled: Sequence[Settled]) -> None:
     for done in settled:
         if done.status is Status.QUEUED and done.queue is not None and done.priority is not None:
             runtime.dispatch.announce(done.queue, done.priority, [done.job_id])
+
+
+def count_settled(runtime: Runtime, settled: Sequence[Settled]) -> None:
+    """Count what became of attempts."""
+    counts = Counter((done.type, done.queue, done.status) for done in settled)
+    for (type_name, queue, status), count in counts.items():
+        if status is None:
+            runtime.metrics.late.add(count)
+        else:
+            runtime.metrics.jobs.add(count, type_name or OTHER, queue or OTHER, _OUTCOMES[status])
 
 
 def move_for(runtime: Runtime, job: ClaimedJob, outcome: Outcome, worker_id: WorkerId, now: datetime) -> Move:

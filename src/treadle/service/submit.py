@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,8 @@ from treadle.schema import model_for
 from treadle.service.catalogue import KnownType
 from treadle.service.runtime import Runtime
 from treadle.store.protocol import IdempotencyKey, InsertResult, KeyClash, Replayed, Submission
+from treadle.telemetry.meters import OTHER
+from treadle.telemetry.metrics import SUBMITTED
 
 KEY_LIFETIME = timedelta(hours=24)
 """As draft-ietf-httpapi-idempotency-key-header leaves to the server and Stripe publishes."""
@@ -61,9 +64,11 @@ class Submitter:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert)
+        self._group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert, resending=self._count_resending)
         # Requests with a key go in statements of their own: a lock on a key must not hold up the rest.
-        self._keyed_group: GroupCommit[Submission, InsertResult] = GroupCommit(self._insert)
+        self._keyed_group: GroupCommit[Submission, InsertResult] = GroupCommit(
+            self._insert, resending=self._count_resending
+        )
         self._keys_in_flight: set[tuple[str, str]] = set()
 
     async def submit(
@@ -116,16 +121,29 @@ class Submitter:
         results = await runtime.store.insert(units, runtime.clock.now())
         hit("api.after_commit")
         lines: dict[tuple[str, Priority], list[JobId]] = {}
+        counts: Counter[tuple[str, str]] = Counter()
         for unit, result in zip(units, results, strict=True):
             if isinstance(result, KeyClash | Replayed):
                 continue
             for job in unit.jobs:
+                counts[(job.type, job.queue)] += 1
                 if job.run_at is None:
                     lines.setdefault((job.queue, job.priority), []).append(job.id)
         # After the commit, never before: a worker that is told early finds no row and drops the hint.
         for (queue, priority), ids in lines.items():
             runtime.dispatch.announce(queue, priority, ids)
+        self._count(counts)
         return results
+
+    def _count(self, counts: Counter[tuple[str, str]]) -> None:
+        metrics = self._runtime.metrics
+        metrics.batch_items.observe(counts.total(), "submit")
+        for (type_name, queue), count in counts.items():
+            is_known = self._runtime.catalogue.find(type_name) is not None
+            metrics.jobs.add(count, type_name if is_known else OTHER, queue, SUBMITTED)
+
+    def _count_resending(self) -> None:
+        self._runtime.metrics.store_repeats.add(1, "unknown")
 
     async def _look_up(self, requests: Sequence[JobRequest]) -> None:
         types = {request.type for request in requests if request.type is not None}
@@ -173,6 +191,7 @@ def resolve(runtime: Runtime, request: JobRequest, now: datetime, problems: list
         timeout_seconds=request.timeout_seconds or policy.timeout_seconds,
         backoff=policy.own_backoff.scaled(runtime.backoff_scale),
         run_at=_run_at(request, now),
+        traceparent=request.traceparent,
     )
 
 

@@ -103,6 +103,7 @@ class Settled(msgspec.Struct, frozen=True):
 
     job_id: JobId
     status: Status | None
+    type: str | None = None
     queue: str | None = None
     priority: Priority | None = None
 
@@ -162,6 +163,7 @@ class Operated(msgspec.Struct, frozen=True):
     job_id: JobId
     before: Status | None
     after: Status | None
+    type: str | None = None
     queue: str | None = None
     priority: Priority | None = None
 
@@ -190,7 +192,13 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     high: int
     default: int
     processing: int
-    oldest_queued_at: datetime | None
+    oldest_high_at: datetime | None
+    oldest_default_at: datetime | None
+
+    @property
+    def oldest_queued_at(self) -> datetime | None:
+        """When the one that waits longest became ready, whatever its priority."""
+        return min((at for at in (self.oldest_high_at, self.oldest_default_at) if at is not None), default=None)
 
 
 class PublishedType(msgspec.Struct, frozen=True, kw_only=True):
@@ -376,9 +384,9 @@ class Store(Protocol):
         """
         ...
 
-    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
+    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
         """Delete at most ``limit`` expired jobs, expired keys, long-ended leases, types not seen for ``TYPES_KEPT``.
 
-        The number of jobs.
+        How many jobs of each status went.
         """
         ...

@@ -47,6 +47,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     erased_at: datetime | None
+    traceparent: str | None
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -264,7 +264,7 @@ class FaultyStore:
         """See ``Store.check``."""
         return await self._through("check", lambda: self._store.check(names, before, limit))
 
-    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
+    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
         """See ``Store.prune``."""
         return await self._through("prune", lambda: self._store.prune(expiries, limit, now))
 

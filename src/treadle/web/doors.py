@@ -33,13 +33,14 @@ def routes_of(doors: Iterable[Door], guards: Guards, explain: Explain | None = N
     by_path: dict[str, list[Door]] = {}
     for door in doors:
         by_path.setdefault(door.path, []).append(door)
-    return [Route(path, _Resource(same_path, guards, explain)) for path, same_path in by_path.items()]
+    return [Route(path, _Resource(path, same_path, guards, explain)) for path, same_path in by_path.items()]
 
 
 class _Resource:
     """All doors of one path as a bare ASGI application: nothing between the guard and the handler."""
 
-    def __init__(self, doors: Sequence[Door], guards: Guards, explain: Explain | None) -> None:
+    def __init__(self, path: str, doors: Sequence[Door], guards: Guards, explain: Explain | None) -> None:
+        self._path = path
         self._doors = {door.method: door for door in doors}
         if "GET" in self._doors:
             self._doors["HEAD"] = self._doors["GET"]
@@ -49,6 +50,7 @@ class _Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request = scope[REQUEST]
+        request.route = self._path
         try:
             response = await self._answer(request)
         except Exception as error:

@@ -27,6 +27,8 @@ class Guard(StrEnum):
     PUBLIC = "public"
     KEY = "key"
     ADMIN = "admin"
+    METRICS = "metrics"
+    """the admin login, or the token that scrapers have"""
 
 
 class Guards:
@@ -37,12 +39,15 @@ class Guards:
         self._login: tuple[bytes, bytes] | None = None
         if settings.admin_user is not None and settings.admin_pass is not None:
             self._login = (_hash(os.fsencode(settings.admin_user)), _hash(os.fsencode(settings.admin_pass)))
+        self._token = None if settings.metrics_token is None else _hash(settings.metrics_token.encode())
         self._throttle = throttle
 
     def admit(self, guard: Guard, request: Request) -> None:
         """Return where ``request`` may pass ``guard``. Raises ``Refused`` (400, 401, 403, 429)."""
         if guard is Guard.KEY:
             self._admit_key(request)
+        elif guard is Guard.METRICS:
+            self._admit_scraper(request)
         elif guard is Guard.ADMIN:
             if request.method not in _SAFE_METHODS:
                 _refuse_other_sites(request)
@@ -58,6 +63,17 @@ class Guards:
         if not any(matches):
             raise Refused(UNAUTHORIZED, "an API key is needed, as Authorization: Bearer KEY", _BEARER)
         request.client = shown.hex()[:_SCOPE_LENGTH]
+
+    def _admit_scraper(self, request: Request) -> None:
+        if self._token is None:
+            self._admit_admin(request)
+            return
+        token = _credentials(request.field(b"authorization"), b"bearer")
+        if token is not None and hmac.compare_digest(_hash(token), self._token):
+            return
+        if self._login is None:
+            raise Refused(UNAUTHORIZED, "the metrics token is needed, as Authorization: Bearer TOKEN", _BEARER)
+        self._admit_admin(request)
 
     def _admit_admin(self, request: Request) -> None:
         authorization = request.field(b"authorization")

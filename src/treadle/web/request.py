@@ -22,7 +22,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 class Request:
     """Header fields are looked up often and by few names, so they are a dictionary."""
 
-    __slots__ = ("_fields", "_has_repeated", "body_was_read", "client", "id", "receive", "scope")
+    __slots__ = ("_fields", "_has_repeated", "body_was_read", "client", "id", "receive", "route", "scope")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -30,6 +30,8 @@ class Request:
         self.client = ANONYMOUS
         """The scope of idempotency keys: the name of the API key that was shown."""
         self.body_was_read = False
+        self.route: str | None = None
+        """The template of the path, once it is routed."""
         fields = scope["headers"]
         self._fields: dict[bytes, bytes] = dict(fields)
         self._has_repeated = len(self._fields) < len(fields)
@@ -79,6 +81,13 @@ class Request:
         if self._has_repeated and [known for known, _ in self.scope["headers"]].count(name) > 1:
             raise Refused(INVALID_REQUEST, f"the header field {name.decode()} may be given only once")
         return None if value is None else value.strip()
+
+    def only_field(self, name: bytes) -> bytes | None:
+        """``field`` for one that decides nothing: where it came twice it counts as not there."""
+        try:
+            return self.field(name)
+        except Refused:
+            return None
 
     def has(self, name: bytes) -> bool:
         """Whether there is any header field of this (lower-case) name."""

@@ -21,6 +21,7 @@ from treadle.clock import AnchoredClock
 from treadle.errors import LeaseLost
 from treadle.ids import WorkerId
 from treadle.jobtype import Registry
+from treadle.telemetry.tracing import flush, has_spans
 from treadle.worker import messages
 from treadle.worker.attempt import Attempt, StopReason
 from treadle.worker.executor import Executor
@@ -31,6 +32,7 @@ PROGRESS_SECONDS = 0.5
 """How often progress goes to the worker, which writes it once a second."""
 EVER_SECONDS = 366 * 86_400.0
 """The worker kills a child whose handler does not stop; the executor in here need not give up on it."""
+FLUSH_SECONDS = 1.0
 MAX_LOGGED_CHARACTERS = 8 * 1024
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
@@ -120,6 +122,9 @@ class _Child:
         telling.cancel()
         if (progress := attempt.take_new_progress()) is not None:
             self._say(messages.Progress(progress))
+        if has_spans():
+            # Now: whoever holds the other end kills this process without a word when it needs it no longer.
+            await asyncio.to_thread(flush, FLUSH_SECONDS)
         self._say(messages.ended(outcome, is_fit=self._is_fit(run.memory_mb)))
 
     async def _tell_progress(self, attempt: Attempt) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import msgspec
@@ -29,12 +30,17 @@ from treadle.outcome import (
     Succeeded,
     clip,
 )
-from treadle.telemetry import FieldsAdapter
+from treadle.telemetry.logs import FieldsAdapter
+from treadle.telemetry.tracing import has_spans, span
 from treadle.worker.attempt import Attempt, StopReason
 from treadle.worker.children import Children
 from treadle.worker.handlers import HandlerLoop, HandlerThreads
 
 logger = logging.getLogger("treadle.handler")
+
+_NO_SPAN: AbstractContextManager[None] = nullcontext()
+_FINE = (Snooze, Park, asyncio.CancelledError)
+"""How a handler says what it wants, and how it is stopped: no error of its span."""
 
 LARGE_PAYLOAD_BYTES = 128 * 1024
 """Decoding more takes milliseconds that the other handlers' loop should not lose."""
@@ -122,7 +128,8 @@ async def _run_async(jobtype: JobType, attempt: Attempt) -> Outcome | _Interrupt
         else:
             arguments = _arguments(jobtype, attempt)
         hit("worker.before_handler")
-        value = await jobtype.handler(*arguments)
+        with _span(attempt):
+            value = await jobtype.handler(*arguments)
         hit("worker.after_handler")
         return _succeeded(value, attempt)
     except asyncio.CancelledError:
@@ -135,13 +142,31 @@ def _run_blocking(jobtype: JobType, attempt: Attempt) -> Outcome | _Interrupted:
     try:
         arguments = _arguments(jobtype, attempt)
         hit("worker.before_handler")
-        value = jobtype.handler(*arguments)
+        with _span(attempt):
+            value = jobtype.handler(*arguments)
         hit("worker.after_handler")
         return _succeeded(value, attempt)
     except asyncio.CancelledError:
         return _Interrupted()
     except BaseException as error:
         return _of_exception(error)
+
+
+def _span(attempt: Attempt) -> AbstractContextManager[None]:
+    """Around the handler: it goes on with the trace that its job was submitted in, where there is OpenTelemetry."""
+    if not has_spans():
+        return _NO_SPAN
+    job = attempt.job
+    # The names of OpenTelemetry's semantic conventions for messaging.
+    attributes = {
+        "messaging.system": "treadle",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": job.queue,
+        "messaging.message.id": job.id,
+        "treadle.job.type": job.type,
+        "treadle.job.attempt": job.attempt,
+    }
+    return span(f"process {job.type}", job.traceparent, attributes, _FINE)
 
 
 class _BadPayload(Exception):

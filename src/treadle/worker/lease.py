@@ -102,6 +102,7 @@ class Lease:
 
     async def _begin_anew(self) -> None:
         dropped = self._holding.clear()
+        self._runtime.metrics.leases_lost.add(1)
         logger.error(
             "this worker was taken for dead; it goes on under a new identity",
             extra={**self._fields, "count": len(dropped)},

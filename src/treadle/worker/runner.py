@@ -116,6 +116,7 @@ class Runner:
         raise LeaseLost("this attempt is past: another one counts now")
 
     async def _work_on(self, attempt: Attempt) -> None:
+        began = self._runtime.clock.rising()
         try:
             outcome = await self._executor.run(attempt)
         except Exception as error:  # the executor promises not to raise; a slot must outlive a broken promise
@@ -123,6 +124,7 @@ class Runner:
             outcome = Failed("internal_error", type(error).__name__)
         finally:
             self._set_idle(self._idle + 1)
+            self._runtime.metrics.run_seconds.observe(self._runtime.clock.rising() - began, attempt.job.type)
         # Settled beside the slot: the next batch is claimed and run while this one is being written.
         task = asyncio.create_task(self._settle(attempt, outcome))
         self._settling.add(task)
@@ -151,12 +153,16 @@ class Runner:
 
     async def _take(self, limit: int, wait_seconds: float) -> Sequence[JobId] | None:
         """Hints, or ``None`` where a scan is to look: hints that cannot be had are hints that were lost."""
+        takes = self._runtime.metrics.takes
         try:
-            return await self._runtime.dispatch.take(self._queues, limit, wait_seconds) or None
+            ids = await self._runtime.dispatch.take(self._queues, limit, wait_seconds)
         except Exception as error:
+            takes.add(1, "error")
             self._complain("taking hints failed", error)
             await asyncio.sleep(wait_seconds)
             return None
+        takes.add(1, "hints" if ids else "empty")
+        return ids or None
 
     def _complain(self, what: str, error: Exception) -> None:
         exc_info = None if isinstance(error, Unavailable) else error  # an outage needs no traceback, a bug does

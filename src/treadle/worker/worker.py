@@ -9,6 +9,7 @@ from treadle.errors import Unavailable
 from treadle.jobtype import Hook
 from treadle.service.runtime import Runtime
 from treadle.service.settle import Settler
+from treadle.telemetry.tracing import flush
 from treadle.worker.attempt import StopReason
 from treadle.worker.children import Children
 from treadle.worker.executor import Executor
@@ -39,6 +40,7 @@ class Worker:
         overrun_seconds = runtime.settings.overrun_seconds
         self._executor = Executor(runtime.registry, self._handlers, HandlerThreads(), overrun_seconds, children)
         self._runner = Runner(runtime, self._holding, self._settler, self.lease, self._executor)
+        self._tell_slots()
         self._claiming: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -97,6 +99,13 @@ class Worker:
             await self._children.aclose()
         await self._run_stop_hooks()
         self._handlers.stop()
+        await asyncio.to_thread(flush, LAST_WORDS_SECONDS)
+
+    def _tell_slots(self) -> None:
+        metrics = self._runtime.metrics
+        metrics.slots.tell(self._runtime.settings.concurrency)
+        metrics.slots_used.ask(lambda: self._runner.running)
+        metrics.slots_stuck.ask(lambda: self._executor.stuck)
 
     async def _run_stop_hooks(self) -> None:
         for hook in self._runtime.registry.stop_hooks:

@@ -22,7 +22,7 @@ async def test_only_a_final_job_is_deleted(store: Store, worker_id: WorkerId, wa
 
     is_final = status_of(way) in FINAL
     assert deleted == Operated(
-        job_id, before.status, before.status if is_final else None, before.queue, before.priority
+        job_id, before.status, before.status if is_final else None, before.type, before.queue, before.priority
     )
     if is_final:
         assert await store.get([job_id]) == {}

@@ -37,7 +37,9 @@ async def test_only_a_final_job_is_erased(store: Store, worker_id: WorkerId, way
     [erased] = await store.erase([job_id], at(100))
 
     is_final = status_of(way) in FINAL
-    assert erased == Operated(job_id, before.status, before.status if is_final else None, before.queue, before.priority)
+    assert erased == Operated(
+        job_id, before.status, before.status if is_final else None, before.type, before.queue, before.priority
+    )
     after = await read(store, job_id)
     if not is_final:
         assert after == before

@@ -67,10 +67,10 @@ async def test_a_verb_leads_where_the_grid_says(store: Store, worker_id: WorkerI
 
     after = await read(store, job_id)
     if expected == "-":
-        assert operated == Operated(job_id, before.status, None, "default", Priority.DEFAULT)
+        assert operated == Operated(job_id, before.status, None, before.type, "default", Priority.DEFAULT)
         assert after == before
     else:
-        assert operated == Operated(job_id, before.status, Status(expected), "default", Priority.DEFAULT)
+        assert operated == Operated(job_id, before.status, Status(expected), before.type, "default", Priority.DEFAULT)
         assert (after.status, after.attempt, after.updated_at) == (expected, before.attempt, at(100))
 
 

@@ -13,7 +13,9 @@ from treadle.store.protocol import QueueRecord, Store
 
 
 def an_empty_queue(name: str) -> QueueRecord:
-    return QueueRecord(name=name, paused_at=None, high=0, default=0, processing=0, oldest_queued_at=None)
+    return QueueRecord(
+        name=name, paused_at=None, high=0, default=0, processing=0, oldest_high_at=None, oldest_default_at=None
+    )
 
 
 async def queue_of(store: Store, name: str) -> QueueRecord:
@@ -56,7 +58,16 @@ async def test_a_queue_tells_its_depths_its_running_jobs_and_its_oldest(store: S
 
     a, b = await store.queues()
 
-    assert a == QueueRecord(name="a", paused_at=None, high=1, default=2, processing=1, oldest_queued_at=at(2.000001))
+    assert a == QueueRecord(
+        name="a",
+        paused_at=None,
+        high=1,
+        default=2,
+        processing=1,
+        oldest_high_at=at(3),
+        oldest_default_at=at(2.000001),
+    )
+    assert a.oldest_queued_at == at(2.000001)
     assert (b.name, b.high, b.default, b.processing, b.oldest_queued_at) == ("b", 0, 1, 0, at(1))
 
 

@@ -112,9 +112,9 @@ async def test_moves_are_answered_in_order_and_a_refused_one_fails_no_neighbour(
     settled = await store.settle(moves, at(5))
 
     assert settled == [
-        Settled(jobs[2].id, Status.QUEUED, "reports", Priority.HIGH),
+        Settled(jobs[2].id, Status.QUEUED, jobs[0].type, "reports", Priority.HIGH),
         Settled(moves[1].job_id, None),
-        Settled(jobs[0].id, Status.COMPLETED, "reports", Priority.HIGH),
+        Settled(jobs[0].id, Status.COMPLETED, jobs[0].type, "reports", Priority.HIGH),
         Settled(jobs[1].id, None),
     ]
     assert await statuses(store, [job.id for job in jobs]) == ["completed", "processing", "queued"]

@@ -59,5 +59,5 @@ async def test_whatever_the_year_a_store_takes_it_from_its_caller(store: Store) 
         stored = await read(store, job_id)
         assert (job.started_at, stored.updated_at, stored.status) == (now, now, Status.RETRYING)
         assert {worker.beat_at for worker in await store.workers() if worker.id == worker_id} == {now}
-        assert await store.prune([Expiry(Status.FAILED, now)], 10, now) == 0
+        assert await store.prune([Expiry(Status.FAILED, now)], 10, now) == {}
         await store.promote_due(10, now + timedelta(seconds=1))

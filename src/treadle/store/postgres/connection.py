@@ -19,6 +19,7 @@ from treadle.store.postgres.address import shown
 from treadle.store.postgres.faults import CONNECTION_FAULTS, NeighbourWon, is_lost, loss, no_connection, refusal
 from treadle.store.postgres.lane import Lane
 from treadle.store.postgres.statement import Statement
+from treadle.telemetry.metrics import Metrics
 
 logger = logging.getLogger("treadle.store")
 
@@ -66,9 +67,10 @@ Rows = list[asyncpg.Record]
 class Connections:
     """All of one process's connections to a database."""
 
-    def __init__(self, address: str, *, pgbouncer: bool) -> None:
+    def __init__(self, address: str, *, pgbouncer: bool, metrics: Metrics | None = None) -> None:
         self._address = address
         self._pgbouncer = pgbouncer
+        self._repeats = (metrics or Metrics()).store_repeats
         self._lane = Lane(self._reconnect, LANE_CONNECTIONS)
         self._lease_lane = Lane(self._reconnect, 1)
         self._told = ""
@@ -147,6 +149,7 @@ class Connections:
                 except NeighbourWon as error:
                     if pause_seconds is None:
                         raise Unavailable(str(error)) from error
+                    self._repeats.add(1, "neighbour")
             await asyncio.sleep(pause_seconds)
         raise AssertionError("the last round returns or raises")
 

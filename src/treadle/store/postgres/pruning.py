@@ -26,13 +26,14 @@ class Pruning:
         self._connections = connections
         self._completed_after = _BELOW_ALL
 
-    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
+    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
         """See ``Store.prune``. Each portion is a transaction of its own: what it removed was past its time."""
-        removed = 0
+        removed: dict[Status, int] = {}
         try:
             for expiry in expiries:
-                if expiry.status in FINAL:
-                    removed += await self._prune_jobs(expiry, limit - removed)
+                left = limit - sum(removed.values())
+                if expiry.status in FINAL and (gone := await self._prune_jobs(expiry, left)):
+                    removed[expiry.status] = removed.get(expiry.status, 0) + gone
             await self._connections.write(SQL["prune_keys"], {"now": now, "limit": limit})
             await self._connections.write(SQL["prune_workers"], {"before": now - ENDED_LEASES_KEPT})
             await self._connections.write(SQL["prune_types"], {"before": now - TYPES_KEPT})

@@ -89,7 +89,8 @@ async def queues(connections: Connections) -> list[QueueRecord]:
             high=row["high"],
             default=row["standard"],
             processing=row["processing"],
-            oldest_queued_at=row["oldest_queued_at"],
+            oldest_high_at=row["oldest_high_at"],
+            oldest_default_at=row["oldest_default_at"],
         )
         for row in await connections.read(SQL["queues"], {"cap": COUNT_CAP})
     ]

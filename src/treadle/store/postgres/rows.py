@@ -36,8 +36,10 @@ def claimed_job(row: Row) -> ClaimedJob:
         timeout_seconds=row["timeout_seconds"],
         backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
         created_at=row["created_at"],
+        queued_at=row["queued_at"],
         started_at=row["started_at"],
         checkpoint=row["checkpoint"],
+        traceparent=row["traceparent"],
     )
 
 

@@ -36,6 +36,7 @@ from treadle.store.protocol import (
     Submission,
     WorkerRecord,
 )
+from treadle.telemetry.metrics import Metrics
 
 ANCHOR_TRIES = 3
 ANCHOR_SECONDS = 0.05
@@ -49,8 +50,10 @@ class PostgresStore:
     that does not flush what it commits.
     """
 
-    def __init__(self, address: str, *, pgbouncer: bool = False, accept_loss: bool = False) -> None:
-        self._connections = Connections(address, pgbouncer=pgbouncer)
+    def __init__(
+        self, address: str, *, pgbouncer: bool = False, accept_loss: bool = False, metrics: Metrics | None = None
+    ) -> None:
+        self._connections = Connections(address, pgbouncer=pgbouncer, metrics=metrics)
         self._accept_loss = accept_loss
         self._declared: set[str] = set()
         self._scanning = Scanning(self._connections)
@@ -255,6 +258,6 @@ class PostgresStore:
         """See ``Store.check``."""
         return await checking.check(self._connections, names, before, limit)
 
-    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
+    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
         """See ``Store.prune``."""
         return await self._pruning.prune(expiries, limit, now)

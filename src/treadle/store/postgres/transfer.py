@@ -125,6 +125,7 @@ def _job_row(row: asyncpg.Record) -> JobRow:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         erased_at=row["erased_at"],
+        traceparent=row["traceparent"],
     )
 
 

@@ -119,6 +119,7 @@ def _jobs_values(jobs: Sequence[NewJob]) -> Values:
         "backoff_caps": [job.backoff.cap_seconds for job in jobs],
         "payloads": [job.payload for job in jobs],
         "run_ats": [job.run_at for job in jobs],
+        "traceparents": [job.traceparent for job in jobs],
     }
 
 
@@ -170,7 +171,7 @@ def settled(move: Move, row: Row | None) -> Settled:
     if row is not None and row["attempts"] == move.attempt:
         status = _TARGETS[move.verb][row["cancel_requested"]]
         if row["status"] == status.value:
-            return Settled(move.job_id, status, row["queue"], PRIORITY_BY_LABEL[row["priority"]])
+            return Settled(move.job_id, status, row["type"], row["queue"], PRIORITY_BY_LABEL[row["priority"]])
     return Settled(move.job_id, None)
 
 
@@ -229,7 +230,7 @@ def operated(verb: Verb, ids: Sequence[JobId], rows: Sequence[Row]) -> list[Oper
         results.append(result)
         if result.after is not None:
             still_asked = result.after if verb is Verb.CANCEL and result.after is Status.PROCESSING else None
-            found[asked] = Operated(asked, result.after, still_asked, result.queue, result.priority)
+            found[asked] = Operated(asked, result.after, still_asked, result.type, result.queue, result.priority)
     return results
 
 
@@ -266,6 +267,7 @@ def _operated(row: Row) -> Operated:
         job_id(row),
         Status(row["before"]),
         None if row["after"] is None else Status(row["after"]),
+        row["type"],
         row["queue"],
         PRIORITY_BY_LABEL[row["priority"]],
     )

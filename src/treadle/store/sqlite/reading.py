@@ -111,12 +111,12 @@ def _queue(connection: sqlite3.Connection, row: sqlite3.Row, processing: int) ->
         ).fetchone()
         for priority in Priority
     }
-    oldest = [found[1] for found in depth.values() if found[1] is not None]
     return QueueRecord(
         name=row["name"],
         paused_at=moment_or_none(row["paused_at"]),
         high=depth[Priority.HIGH][0],
         default=depth[Priority.DEFAULT][0],
         processing=processing,
-        oldest_queued_at=moment_or_none(min(oldest, default=None)),
+        oldest_high_at=moment_or_none(depth[Priority.HIGH][1]),
+        oldest_default_at=moment_or_none(depth[Priority.DEFAULT][1]),
     )

@@ -79,6 +79,7 @@ def insert_parameters(job: NewJob, now_micros: int) -> dict[str, object]:
         "now": now_micros,
         "run_at": to_micros_or_none(job.run_at),
         "queued_at": None if scheduled else now_micros,
+        "traceparent": job.traceparent,
     }
 
 
@@ -99,8 +100,10 @@ def claimed_job(row: sqlite3.Row, payload: bytes) -> ClaimedJob:
         timeout_seconds=row["timeout_seconds"],
         backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
         created_at=moment(row["created_at"]),
+        queued_at=moment(row["queued_at"]),
         started_at=moment(row["started_at"]),
         checkpoint=bytes_or_none(row["checkpoint"]),
+        traceparent=row["traceparent"],
     )
 
 

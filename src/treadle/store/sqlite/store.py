@@ -227,7 +227,7 @@ class SQLiteStore:
         """See ``Store.check``."""
         return await self._connections.read(lambda connection: checking.check(connection, names, before, limit))
 
-    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
+    async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
         """See ``Store.prune``."""
         return await self._connections.write(lambda connection: writing.prune(connection, expiries, limit, now))
 

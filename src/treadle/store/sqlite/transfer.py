@@ -130,4 +130,5 @@ def _job_row(row: sqlite3.Row, payload: bytes) -> JobRow:
         started_at=moment_or_none(row["started_at"]),
         finished_at=moment_or_none(row["finished_at"]),
         erased_at=moment_or_none(row["erased_at"]),
+        traceparent=row["traceparent"],
     )

@@ -142,7 +142,7 @@ def _settled(move: Move, row: sqlite3.Row | None) -> Settled:
     if row is not None and row["attempt"] == move.attempt:
         status = Status(row["status"])
         if status is target_of(move.verb, cancel_requested=bool(row["cancel_requested"])):
-            return Settled(move.job_id, status, row["queue"], Priority(row["priority"]))
+            return Settled(move.job_id, status, row["type"], row["queue"], Priority(row["priority"]))
     return Settled(move.job_id, None)
 
 
@@ -236,7 +236,7 @@ def operate(connection: sqlite3.Connection, verb: Verb, ids: Sequence[JobId], no
             after = target
         elif verb is Verb.CANCEL and _request_cancel(connection, job_id, now):
             after = Status.PROCESSING
-        results.append(Operated(job_id, before, after, standing["queue"], Priority(standing["priority"])))
+        results.append(_operated(job_id, before, after, standing))
     return results
 
 
@@ -278,7 +278,12 @@ def _done_to_final(connection: sqlite3.Connection, job_id: JobId, act: Callable[
         return Operated(job_id, None, None)
     before = Status(standing["status"])
     is_done = before in FINAL and act(job_id, before) == 1
-    return Operated(job_id, before, before if is_done else None, standing["queue"], Priority(standing["priority"]))
+    return _operated(job_id, before, before if is_done else None, standing)
+
+
+def _operated(job_id: JobId, before: Status, after: Status | None, standing: sqlite3.Row) -> Operated:
+    priority = Priority(standing["priority"])
+    return Operated(job_id, before, after, standing["type"], standing["queue"], priority)
 
 
 def publish_types(connection: sqlite3.Connection, types: Sequence[PublishedType], now: datetime) -> None:
@@ -287,18 +292,22 @@ def publish_types(connection: sqlite3.Connection, types: Sequence[PublishedType]
     connection.executemany(SQL["publish_type"], [{**published_parameters(published), **when} for published in types])
 
 
-def prune(connection: sqlite3.Connection, expiries: Sequence[Expiry], limit: int, now: datetime) -> int:
+def prune(connection: sqlite3.Connection, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
     """See ``Store.prune``."""
-    removed = 0
+    removed: dict[Status, int] = {}
     for expiry in expiries:
         parameters = {
             "status": expiry.status.value,
             "before": to_micros(expiry.before),
             "cutoff": _smallest_id_at(expiry.before),
-            "limit": limit - removed,
+            "limit": limit - sum(removed.values()),
         }
-        for row in connection.execute(SQL["expired"], parameters).fetchall():
-            removed += connection.execute(SQL["delete"], {"id": row["id"], "status": expiry.status.value}).rowcount
+        expired = [
+            {"id": row["id"], "status": expiry.status.value} for row in connection.execute(SQL["expired"], parameters)
+        ]
+        gone = sum(connection.execute(SQL["delete"], job).rowcount for job in expired)
+        if gone:
+            removed[expiry.status] = removed.get(expiry.status, 0) + gone
     connection.execute(SQL["prune_keys"], {"now": to_micros(now), "limit": limit})
     connection.execute(SQL["prune_workers"], {"before": to_micros(now - ENDED_LEASES_KEPT)})
     connection.execute(SQL["prune_types"], {"before": to_micros(now - TYPES_KEPT)})

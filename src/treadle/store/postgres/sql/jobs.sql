@@ -9,15 +9,15 @@ WITH named AS (
   INSERT INTO queues (name) SELECT unnest(:queue_names::text[]) ON CONFLICT (name) DO NOTHING
 )
 INSERT INTO jobs (id, type, queue, priority, status, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
-                  backoff_cap_seconds, payload, run_at, queued_at, created_at, updated_at)
+                  backoff_cap_seconds, payload, run_at, queued_at, created_at, updated_at, traceparent)
 SELECT id, type, queue, priority, CASE WHEN run_at IS NULL THEN 'queued' ELSE 'scheduled' END, max_attempts,
        max_crashes, timeout_seconds, backoff_base_seconds, backoff_cap_seconds, payload, run_at,
-       CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now
+       CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now, traceparent
 FROM unnest(:ids::uuid[], :types::text[], :queues::text[], :priorities::text[], :max_attempts::int[],
             :max_crashes::int[], :timeouts::float8[], :backoff_bases::float8[], :backoff_caps::float8[],
-            :payloads::json[], :run_ats::timestamptz[])
+            :payloads::json[], :run_ats::timestamptz[], :traceparents::text[])
   AS job (id, type, queue, priority, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
-          backoff_cap_seconds, payload, run_at)
+          backoff_cap_seconds, payload, run_at, traceparent)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_keyed
@@ -42,15 +42,16 @@ WITH bounded AS MATERIALIZED (
   RETURNING scope, key, fingerprint, job_ids
 ), added AS (
   INSERT INTO jobs (id, type, queue, priority, status, max_attempts, max_crashes, timeout_seconds,
-                    backoff_base_seconds, backoff_cap_seconds, payload, run_at, queued_at, created_at, updated_at)
+                    backoff_base_seconds, backoff_cap_seconds, payload, run_at, queued_at, created_at, updated_at,
+                    traceparent)
   SELECT id, type, queue, priority, CASE WHEN run_at IS NULL THEN 'queued' ELSE 'scheduled' END, max_attempts,
          max_crashes, timeout_seconds, backoff_base_seconds, backoff_cap_seconds, payload, run_at,
-         CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now
+         CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now, traceparent
   FROM unnest(:ids::uuid[], :types::text[], :queues::text[], :priorities::text[], :max_attempts::int[],
               :max_crashes::int[], :timeouts::float8[], :backoff_bases::float8[], :backoff_caps::float8[],
-              :payloads::json[], :run_ats::timestamptz[], :keyed_by::uuid[])
+              :payloads::json[], :run_ats::timestamptz[], :traceparents::text[], :keyed_by::uuid[])
     AS job (id, type, queue, priority, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
-            backoff_cap_seconds, payload, run_at, keyed_by)
+            backoff_cap_seconds, payload, run_at, traceparent, keyed_by)
   WHERE keyed_by IS NULL OR keyed_by IN (SELECT job_ids[1] FROM kept)
   ON CONFLICT (id) DO NOTHING
 )
@@ -69,7 +70,8 @@ WHERE id = ANY (:ids::uuid[]) AND status || '' = 'queued' AND type = ANY (:types
   AND queue <> ALL (ARRAY (SELECT name FROM queues WHERE paused_at IS NOT NULL))
   AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id AND ended_at IS NULL)
 RETURNING id, type, queue, priority, payload, attempts, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint;
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint,
+          traceparent;
 
 -- name: claim_scan
 -- Every line from its mark on, in the order of the lines: high before default, inside these the queues behind the one
@@ -101,7 +103,8 @@ SET status = 'processing', attempts = attempts + 1, worker_id = :worker_id, star
 FROM ready
 WHERE job.id = ready.id AND job.status || '' = 'queued'
 RETURNING job.id, type, queue, priority, payload, attempts, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint;
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint,
+          traceparent;
 
 -- name: settle
 -- The attempt fences: a worker that lost its job, or a reaper that read too long ago, matches nothing. Moves come in
@@ -129,11 +132,11 @@ FROM unnest(:ids::uuid[], :attempts::int[], :verbs::text[], :failures::int[], :c
               :ending_is_final::bool[], :ending_snoozes::int[], :ending_keeps_error::bool[])
     AS ending (verb, target, cancelled_target, is_final, snoozes, keeps_error) USING (verb)
 WHERE job.id = move.id AND job.attempts = move.attempt AND job.status || '' = 'processing'
-RETURNING job.id, job.attempts, job.status, cancel_requested, queue, priority;
+RETURNING job.id, job.attempts, job.status, cancel_requested, type, queue, priority;
 
 -- name: settled
 -- How the jobs of refused moves stand.
-SELECT id, attempts, status, cancel_requested, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]);
+SELECT id, attempts, status, cancel_requested, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]);
 
 -- name: note
 WITH held AS MATERIALIZED (
@@ -171,7 +174,7 @@ ORDER BY promoted.run_at, promoted.id;
 -- name: cancel
 -- A running job is asked to stop; who runs it hears of that with its next beat.
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET status = CASE WHEN job.status = 'processing' THEN job.status ELSE :target::text END,
@@ -183,13 +186,13 @@ WITH standing AS MATERIALIZED (
   WHERE job.id = standing.id AND (standing.status = ANY (:sources::text[]) OR standing.status = 'processing')
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: requeue
 -- A new life: budgets at zero; attempts, errors and checkpoint stay, the fence and the story go on.
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority, erased_at FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority, erased_at FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET status = :target::text, queued_at = :now::timestamptz, updated_at = :now, run_at = NULL, finished_at = NULL,
@@ -199,12 +202,12 @@ WITH standing AS MATERIALIZED (
   WHERE job.id = standing.id AND standing.status = ANY (:sources::text[]) AND standing.erased_at IS NULL
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: bury
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET status = :target::text, run_at = NULL, finished_at = coalesce(finished_at, :now::timestamptz), updated_at = :now
@@ -212,23 +215,23 @@ WITH standing AS MATERIALIZED (
   WHERE job.id = standing.id AND standing.status = ANY (:sources::text[])
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: delete
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   DELETE FROM jobs job USING standing WHERE job.id = standing.id AND job.status || '' = ANY (:sources::text[])
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: erase
 -- Of the kept errors the words go; their other members stay, in their order.
 WITH standing AS MATERIALIZED (
-  SELECT id, status, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
+  SELECT id, status, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR UPDATE
 ), changed AS (
   UPDATE jobs job
   SET payload = '{}', result = NULL, progress = NULL, checkpoint = NULL,
@@ -244,7 +247,7 @@ WITH standing AS MATERIALIZED (
   WHERE job.id = standing.id AND job.status || '' = ANY (:sources::text[])
   RETURNING job.id, job.status
 )
-SELECT id, standing.status AS before, changed.status AS after, queue, priority
+SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
 -- name: orphans

@@ -9,7 +9,7 @@ RETURNING name;
 
 -- name: queues
 SELECT name, paused_at, high.depth AS high, standard.depth AS standard, coalesce(running.jobs, 0) AS processing,
-       least(high.oldest, standard.oldest) AS oldest_queued_at
+       high.oldest AS oldest_high_at, standard.oldest AS oldest_default_at
 FROM queues
   CROSS JOIN LATERAL (
     SELECT count(*) AS depth, min(queued_at) AS oldest FROM (

@@ -1,9 +1,11 @@
 -- name: insert
 -- A batch that is sent again finds its own ids and leaves them as they are.
 INSERT INTO jobs (id, type, queue, priority, status, max_attempts, max_crashes, timeout_seconds,
-                  backoff_base_seconds, backoff_cap_seconds, payload, created_at, updated_at, run_at, queued_at)
+                  backoff_base_seconds, backoff_cap_seconds, payload, created_at, updated_at, run_at, queued_at,
+                  traceparent)
 VALUES (:id, :type, :queue, :priority, :status, :max_attempts, :max_crashes, :timeout_seconds,
-        :backoff_base_seconds, :backoff_cap_seconds, CAST(:payload AS TEXT), :now, :now, :run_at, :queued_at)
+        :backoff_base_seconds, :backoff_cap_seconds, CAST(:payload AS TEXT), :now, :now, :run_at, :queued_at,
+        :traceparent)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_large
@@ -53,7 +55,7 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND status = :source
   AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
   AND NOT EXISTS (SELECT 1 FROM queues WHERE name = jobs.queue AND paused_at IS NOT NULL)
 RETURNING id, type, queue, priority, CAST(payload AS BLOB) AS payload, attempt, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, checkpoint;
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, queued_at, started_at, checkpoint, traceparent;
 
 -- name: settle
 -- The attempt fences: a worker that lost its job, or a reaper that read too long ago, matches nothing.
@@ -78,7 +80,7 @@ WHERE id = :id AND attempt = :attempt AND status = :source;
 
 -- name: settled
 -- How the jobs of a batch stand after it. Cheaper than RETURNING, which costs a third of the update itself.
-SELECT id, attempt, status, cancel_requested, queue, priority FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
+SELECT id, attempt, status, cancel_requested, type, queue, priority FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: note
 UPDATE jobs
@@ -97,7 +99,7 @@ RETURNING queue, priority;
 SELECT min(run_at) FROM jobs INDEXED BY jobs_due WHERE status IN ('scheduled', 'retrying');
 
 -- name: standing
-SELECT status, queue, priority FROM jobs WHERE id = :id;
+SELECT status, type, queue, priority FROM jobs WHERE id = :id;
 
 -- name: cancel
 UPDATE jobs SET status = :target, run_at = NULL, finished_at = :now, updated_at = :now

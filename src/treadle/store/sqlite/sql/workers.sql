@@ -16,9 +16,11 @@ SELECT id, host, pid, version, queues, concurrency, running, beat, started_at, b
 FROM workers WHERE ended_at IS NULL ORDER BY started_at, id;
 
 -- name: prune_workers
--- A lease may go only when nothing points to it; absent and ended mean the same to the reaper anyway.
+-- A lease may go only when nothing points to it; absent and ended mean the same to the reaper anyway. INDEXED BY: of a
+-- table with one column more SQLite thinks that all of what runs is read faster by jobs_status.
 DELETE FROM workers WHERE ended_at < :before
-  AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.status = 'processing' AND jobs.worker_id = workers.id);
+  AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_processing
+                  WHERE jobs.status = 'processing' AND jobs.worker_id = workers.id);
 
 -- name: prune_keys
 DELETE FROM idempotency_keys WHERE (scope, key) IN

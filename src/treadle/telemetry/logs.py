@@ -1,4 +1,4 @@
-"""What the project says about itself: log lines, their fields, and their two shapes.
+"""Log lines: their fields, and their two shapes.
 
 Readable on a terminal, one JSON object a line otherwise. Text that came from outside is escaped, so one event
 is one line.
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-FIELDS = ("job", "type", "attempt", "worker", "queue", "status", "duty", "seconds", "count")
+FIELDS = ("job", "type", "attempt", "worker", "queue", "status", "duty", "request", "seconds", "count")
 """The structured fields of a log line, in the order they are shown."""
 
 _COLOURS = {"DEBUG": "\x1b[2m", "INFO": "", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
