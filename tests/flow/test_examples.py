@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.flow.pytests import OPTIONS
 from tests.flow.stack import SOURCE, Stack, free_ports
 from tests.servers.rungs import RUNGS
 from tests.waiting import eventually_blocking
@@ -47,7 +48,7 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m treadle "$@"\n')
     command.chmod(0o755)
     with RUNGS[RUNG_OF[request.param]]() as rung:
-        settings = {**rung, "TREADLE_APP": "", "PYTHONPATH": SOURCE, "PYTEST_ADDOPTS": "-p no:valkey -p no:asyncio"}
+        settings = {**rung, "TREADLE_APP": "", "PYTHONPATH": SOURCE, "PYTEST_ADDOPTS": shlex.join(OPTIONS)}
         stack = Stack(folder, settings)
         try:
             yield stack

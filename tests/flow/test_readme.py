@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.flow.conftest import NewStack
+from tests.flow.pytests import OPTIONS
 from tests.flow.stack import Stack
 
 README = Path(__file__).parents[2] / "README.md"
@@ -67,6 +68,6 @@ def test_the_first_handler_runs_as_it_stands(new_stack: NewStack) -> None:
 def test_the_first_handlers_test_passes(tmp_path: Path) -> None:
     for name, code in zip(("shop.py", "test_shop.py"), python_blocks(), strict=True):
         (tmp_path / name).write_text(code)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey"]
+    command = [sys.executable, "-m", "pytest", "-q", *OPTIONS]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
