@@ -17,7 +17,7 @@ import treadle
 from scripts.pages.routes import ADMIN, API, MAILBOX
 from treadle import client, testing
 from treadle.cli.main import cli
-from treadle.settings import SETTINGS
+from treadle.settings import SETTINGS, parse_settings
 from treadle.states import Status
 from treadle.web import problems
 
@@ -186,3 +186,17 @@ def test_every_python_block_is_python() -> None:
             ast.parse("async def page():\n" + textwrap.indent(textwrap.dedent(block), "    "))
         except SyntaxError as error:
             pytest.fail(f"{page}: {error}")
+
+
+def test_settings_that_a_page_shows_together_are_taken() -> None:
+    blocks = [
+        (name_of(page), dict(line.partition("=")[::2] for line in block.splitlines()))
+        for page in PAGES
+        for block in re.findall(r"^```sh\n((?:[A-Z_]+=.*\n)+)```$", page.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(blocks) > 1
+    for page, settings in blocks:
+        try:
+            parse_settings(settings)
+        except treadle.SettingsError as error:
+            pytest.fail(f"{page}: {error.problems}")
