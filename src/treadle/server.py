@@ -28,6 +28,7 @@ from treadle.mailbox.server import Mailbox
 from treadle.service.browse import Watcher
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
+from treadle.web.connection import HttpConnection
 from treadle.web.guards import Guards
 from treadle.web.throttle import Throttle
 from treadle.worker.children import Children
@@ -171,7 +172,7 @@ async def _serve(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     """An HTTP server that accepts on entering and has answered what it began on leaving."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpConnection,
         ws="none",
         lifespan="off",
         log_config=None,
