@@ -35,6 +35,15 @@ def each(number: str, member: str, *pairs: tuple[Any, str]) -> list[Row]:
     ]
 
 
+NO_OBJECTS: list[tuple[Any, str]] = [
+    ("x", "type"),
+    ([], "type"),
+    (1, "type"),
+    (False, "type"),
+    (0, "type"),
+    ("", "type"),
+]
+
 MALFORMED = [
     malformed("I002", "empty body", b""),
     malformed("I002", "white space alone", b" \r\n\t"),
@@ -137,7 +146,7 @@ ENVELOPE = [
     ),
     submission("I013", "no payload", {"payload": ...}, ("/payload", "required")),
     submission("I013", "payload null", {"payload": None}, ("/payload", "type")),
-    *each("I014", "payload", *((value, "type") for value in ("x", [], 1, False, 0, ""))),
+    *each("I014", "payload", *NO_OBJECTS),
     submission("I015", "payload without its members", {"payload": {}}, ("/payload/data", "required")),
     *(
         submission("I016", f"member {name}", {name: CANARY}, (f"/{name}", "unknown_field"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.security.matrix_envelope import ROWS
+from tests.security import matrix_envelope, matrix_payloads
 from tests.security.row import CANARY, Row
 from tests.security.target import Target
 
@@ -29,7 +29,7 @@ def check_problem(answer: httpx.Response, status: int, problem: str) -> None:
     assert told["instance"] == f"/requests/{answer.headers['x-request-id']}"
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", [*matrix_envelope.ROWS, *matrix_payloads.ROWS], ids=str)
 def test_bad_input_is_refused_with_everything_that_is_wrong(api: Target, row: Row) -> None:
     answer = api.send(row.method, row.path, content=row.body, headers=row.headers)
 
