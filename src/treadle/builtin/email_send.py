@@ -36,6 +36,7 @@ def _bounded(description: str, example: object, bounds: _Bounds) -> msgspec.Meta
     return msgspec.Meta(description=description, examples=[example], extra_json_schema=bounds)
 
 
+_ADDRESS: _Bounds = {"format": "email"}
 _TEXT_BOUNDS: _Bounds = {"minLength": 1, "maxLength": MAX_TEXT_BYTES}
 
 
@@ -43,11 +44,20 @@ class EmailSend(msgspec.Struct, forbid_unknown_fields=True, rename="camel", dict
     """What ``EMAIL_SEND`` is given. The sender is the installation's, never the caller's."""
 
     to: Annotated[
-        str | Annotated[list[str], msgspec.Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_RECIPIENTS})],
+        Annotated[str, msgspec.Meta(extra_json_schema=_ADDRESS)]
+        | Annotated[
+            list[Annotated[str, msgspec.Meta(extra_json_schema=_ADDRESS)]],
+            msgspec.Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_RECIPIENTS}),
+        ],
         msgspec.Meta(description="One plain address, or a list of them", examples=["ada@example.com"]),
     ]
     subject: Annotated[
-        str, _bounded("On one line", "Your report", {"minLength": 1, "maxLength": MAX_SUBJECT_CHARACTERS})
+        str,
+        _bounded(
+            "On one line, without =?",
+            "Your report",
+            {"minLength": 1, "maxLength": MAX_SUBJECT_CHARACTERS, "format": "single-line"},
+        ),
     ]
     body: Annotated[str, _bounded("Plain text, at most 1 MiB in UTF-8", "It is ready.", _TEXT_BOUNDS)]
     html: (
