@@ -31,8 +31,18 @@ _IN_PATH: Mapping[str, Mapping[str, Any]] = {
     "job_id": {"type": "string", "format": "uuid"},
     "name": {"type": "string", "pattern": "^(?!high_priority$)[a-z0-9][a-z0-9_-]{0,62}$"},
 }
-_GUARD_STATUSES: Mapping[Guard, tuple[int, ...]] = {Guard.PUBLIC: (), Guard.KEY: (401,), Guard.ADMIN: (401, 429)}
-_SCHEMES: Mapping[Guard, str] = {Guard.KEY: "key", Guard.ADMIN: "login"}
+_GUARD_STATUSES: Mapping[Guard, tuple[int, ...]] = {
+    Guard.PUBLIC: (),
+    Guard.KEY: (401,),
+    Guard.ADMIN: (401, 429),
+    Guard.METRICS: (401, 429),
+}
+_SCHEMES: Mapping[Guard, tuple[str, ...]] = {
+    Guard.PUBLIC: (),
+    Guard.KEY: ("key",),
+    Guard.ADMIN: ("login",),
+    Guard.METRICS: ("login", "token"),
+}
 _MEANS = {
     200: "Done",
     201: "Stored",
@@ -108,6 +118,7 @@ def describe(doors: Sequence[Door], types: Sequence[KnownType], queues: Sequence
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer"},
                 "login": {"type": "http", "scheme": "basic"},
+                "token": {"type": "http", "scheme": "bearer", "description": "TREADLE_METRICS_TOKEN"},
             },
         },
     }
@@ -130,7 +141,7 @@ def _operation(door: Door, operation: Operation, types: Sequence[KnownType]) -> 
             **{str(status): _answer(status, shape, door) for status, shape in operation.answers.items()},
             **{str(status): _problem(status) for status in sorted(refused)},
         },
-        "security": [{_SCHEMES[door.guard]: []}] if door.guard in _SCHEMES else [],
+        "security": [{scheme: []} for scheme in _SCHEMES[door.guard]],
     }
     for name in re.findall(r"{(\w+)}", door.path):
         told["parameters"].append({"name": name, "in": "path", "required": True, "schema": _IN_PATH[name]})

@@ -125,6 +125,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/admin/queues/{name}/pause"): Operation("Stop claims", {200: shapes.Switched}, (404, 413, *STORE)),
     ("POST", "/admin/queues/{name}/resume"): Operation("Let claims go on", {200: shapes.Switched}, (404, 413, *STORE)),
     ("GET", "/health"): Operation("Readiness", {200: shapes.Health, 503: shapes.Health}),
+    ("GET", "/metrics"): Operation("Figures for Prometheus", {200: None}),
     ("GET", "/live"): Operation("Liveness", {200: shapes.Alive}),
 }
 """By method and path; every door of the route table has one, which a test holds."""
