@@ -1,5 +1,5 @@
 # Every target is one call of a script that works without make.
-.PHONY: help setup dev test check lint types floors docs lock smoke torture clean
+.PHONY: help setup dev test check lint types floors docs site lock smoke torture clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ floors: ## who may import whom
 docs: ## write the generated pages of docs/ anew
 	@./scripts/setup dev && .venv/bin/python scripts/docs.py
 
+site: ## the documentation as pages, in site/index.html
+	@exec ./scripts/site
+
 lock: ## make requirements/*.txt from pyproject.toml again
 	@./scripts/lock
 
@@ -38,5 +41,5 @@ torture: ## 20,000 jobs under kill -9, pauses and outages; ARGS="--rung sqlite -
 	@exec ./scripts/torture $(ARGS)
 
 clean: ## remove what can be made again; never data/ or output/
-	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts \
+	@rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts \
 		src/treadle/admin/static/vendor tests/browser/vendor

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from treadle.settings import SETTINGS
-from treadle.states import FINAL, TRANSITIONS, Actor, Status, Verb, target_of
-from treadle.telemetry.metrics import Metrics
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # scripts.pages, where this file is run by its path
 
-DOCS = Path(__file__).parent.parent / "docs"
-ACTORS = {
-    Actor.PROMOTER: "promoter",
-    Actor.WORKER: "worker",
-    Actor.SETTLER: "settle, reaper",
-    Actor.OPERATOR: "operator, API",
-}
+from scripts.pages.commands import commands_page  # noqa: E402
+from scripts.pages.diagram import ACTORS, diagram  # noqa: E402
+from scripts.pages.errors import errors_page  # noqa: E402
+from scripts.pages.routes import routes_page  # noqa: E402
+from treadle.settings import SETTINGS  # noqa: E402
+from treadle.states import TRANSITIONS, Status, Verb, target_of  # noqa: E402
+from treadle.telemetry.metrics import Metrics  # noqa: E402
+
+DOCS = ROOT / "docs"
 
 
 def states_page() -> str:
@@ -25,15 +26,13 @@ def states_page() -> str:
         "",
         "Generated from `src/treadle/states.py` by `make docs`; do not edit.",
         "",
-        "```mermaid",
-        "stateDiagram-v2",
-        f"    [*] --> {Status.QUEUED}: submit",
-        f"    [*] --> {Status.SCHEDULED}: submit for later",
+        "![Every status, every verb, and where it leads; the table below says the same](states.svg)",
+        "",
+        "A column is a status, a row a verb: it begins at a dot and ends at the arrow's tip. Square ones are final.",
+        "",
+        "| verb | from | to | who |",
+        "|---|---|---|---|",
     ]
-    for row in TRANSITIONS:
-        lines += [f"    {source} --> {row.target}: {row.verb}" for source in Status if source in row.sources]
-    lines += [f"    {status} --> [*]" for status in Status if status in FINAL]
-    lines += ["```", "", "| verb | from | to | who |", "|---|---|---|---|"]
     for row in TRANSITIONS:
         sources = ", ".join(f"`{s}`" for s in Status if s in row.sources)
         lines.append(f"| {row.verb} | {sources} | `{row.target}` | {ACTORS[row.by]} |")
@@ -79,8 +78,9 @@ def metrics_page() -> str:
     lines = [
         "# Metrics",
         "",
-        "Generated from `src/treadle/telemetry/metrics.py` by `make docs`; do not edit. docs/operate.md says how to",
-        "use them. A histogram has its buckets under `_bucket`, with `_count` and `_sum`.",
+        "Generated from `src/treadle/telemetry/metrics.py` by `make docs`; do not edit.",
+        "[Watching Treadle](operate/watch.md) says how to use them.",
+        "A histogram has its buckets under `_bucket`, with `_count` and `_sum`.",
         "Beside these stand the usual figures of the process (`process_resident_memory_bytes` and so on).",
         "",
         "| name | kind | labels | meaning |",
@@ -94,7 +94,15 @@ def metrics_page() -> str:
 
 def main() -> int:
     """Exit code."""
-    made = {"states.md": states_page(), "settings.md": settings_page(), "metrics.md": metrics_page()}
+    made = {
+        "states.svg": diagram(),
+        "states.md": states_page(),
+        "settings.md": settings_page(),
+        "routes.md": routes_page(),
+        "commands.md": commands_page(),
+        "errors.md": errors_page(),
+        "metrics.md": metrics_page(),
+    }
     pages = {DOCS / name: text for name, text in made.items()}
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:

@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import logging
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib import metadata
@@ -83,15 +84,24 @@ def _load_user_app(reference: str) -> Registry:
             raise SettingsError(
                 [f"TREADLE_APP={reference}: there is no module {error.name}; is it beside where you start Treadle?"]
             ) from None
-        raise
+        raise SettingsError([f"TREADLE_APP={reference}: {_told(error)}"]) from error
     except RegistrationError as error:
         raise SettingsError([f"TREADLE_APP={reference}: {error}"]) from error
+    except Exception as error:  # whatever stands in the module: a typing error of its author, most often
+        raise SettingsError([f"TREADLE_APP={reference}: {_told(error)}"]) from error
     app = getattr(module, attribute, None)
     if not isinstance(app, Registry):
         raise SettingsError(
             [f"TREADLE_APP={reference}: {module_name} has no Treadle object {attribute}; write app = Treadle() there"]
         )
     return app
+
+
+def _told(error: Exception) -> str:
+    """What a module's own import raised and where, without the frames of ours and of importlib around its own."""
+    frames = traceback.extract_tb(error.__traceback__)[2:]  # after this module's and import_module's
+    way = [f"{frame.filename} line {frame.lineno}" for frame in frames if not frame.filename.startswith("<frozen")]
+    return ", ".join([f"its import failed: {type(error).__name__}: {error}", *way[-3:]])
 
 
 def database_name(settings: Settings) -> str:

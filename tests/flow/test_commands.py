@@ -89,6 +89,28 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("import app_of_mine\nimport no_such_thing\n", ["No module named 'no_such_thing'", "shop.py line 2"]),
+        ("import app_of_mine\napp_of_mine.make()\n", ["KeyError: 'price'", "shop.py line 2", "app_of_mine.py line 2"]),
+        ("def app(:\n", ["SyntaxError: invalid syntax", "shop.py, line 1"]),
+    ],
+    ids=["another module missing", "an error deeper down", "syntax"],
+)
+def test_an_app_that_cannot_be_imported_is_told_with_its_own_lines(
+    tmp_path: Path, module: str, words: list[str]
+) -> None:
+    (tmp_path / "app_of_mine.py").write_text("def make():\n    return {}['price']\n")
+    (tmp_path / "shop.py").write_text(module)
+    done = treadle("worker", cwd=tmp_path, settings={"TREADLE_APP": "shop:app"})
+    assert done.returncode == 78, done.stdout + done.stderr
+    [line] = done.stderr.splitlines()
+    assert line.startswith("treadle: TREADLE_APP=shop:app: its import failed: ")
+    assert all(word in line for word in words), line
+    assert "importlib" not in line
+
+
 @pytest.mark.parametrize(("settings", "words"), WRONG)
 def test_wrong_settings_are_told_in_one_line_each_with_exit_78(
     tmp_path: Path, settings: dict[str, str], words: list[str]

@@ -144,7 +144,7 @@ def test_panels_have_their_own_numbers_and_places() -> None:
 
 
 def test_every_alert_is_told_of_in_the_docs() -> None:
-    page = (DEPLOY.parent / "docs" / "operate.md").read_text("utf-8")
+    page = (DEPLOY.parent / "docs" / "operate" / "watch.md").read_text("utf-8")
     rules = alerts()
     assert len(rules) >= 10
     for name, rule in rules.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ def bodies() -> list[dict[str, Any]]:
     text = README.read_text("utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.startswith("curl") and " -d " in line]
     return [json.loads(words[words.index("-d") + 1]) for words in map(shlex.split, lines)]
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
 
 
 def test_the_first_curl_lines_do_what_they_say(dev: Stack) -> None:
@@ -38,7 +44,7 @@ def as_call(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_first_handler_runs_as_it_stands(new_stack: NewStack) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    code, _ = python_blocks()
     stack = new_stack({"TREADLE_APP": "shop:app"})
     (stack.folder / "shop.py").write_text(code)
     stack.start("dev")
@@ -56,3 +62,11 @@ def test_the_first_handler_runs_as_it_stands(new_stack: NewStack) -> None:
     failed = stack.finish(stack.submit("INVOICE", {"customer": "Ada", "cents": -1}))
     assert (failed["status"], failed["attempts"]) == ("failed", 1)
     assert "cannot be negative" in failed["error"]
+
+
+def test_the_first_handlers_test_passes(tmp_path: Path) -> None:
+    for name, code in zip(("shop.py", "test_shop.py"), python_blocks(), strict=True):
+        (tmp_path / name).write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

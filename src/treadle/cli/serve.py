@@ -21,7 +21,7 @@ AppOption = Annotated[
 
 
 def dev(app: AppOption = None) -> int:
-    """Run everything in this process: API, worker, duties and mailbox, on SQLite."""
+    """Run everything in this process: API, worker, duties and mailbox."""
     return _serve(load_settings(app), Rooms(api=True, worker=True, mailbox=True))
 
 

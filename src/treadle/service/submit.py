@@ -170,7 +170,9 @@ def resolve(runtime: Runtime, request: JobRequest, now: datetime, problems: list
     """``request`` with its type's policy in it; adds to ``problems`` whatever stands against it."""
     known = runtime.catalogue.find(request.type) if request.type is not None else None
     if request.type is not None and known is None and runtime.settings.is_strict:
-        problems.append(Problem("/type", "unknown_type", "no process has told of a job type of this name"))
+        problems.append(
+            Problem("/type", "unknown_type", "no process has told of a job type of this name; GET /types lists them")
+        )
     if request.payload is not None and known is not None and runtime.settings.is_strict:
         _check_payload(known, request.payload, problems)
     if request.queue is not None and request.queue not in known_queues(runtime):
