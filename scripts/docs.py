@@ -53,6 +53,7 @@ def states_page() -> str:
 
 def settings_page() -> str:
     """The table of ``settings.py``."""
+    secrets = ", ".join(f"`{setting.env}`" for setting in SETTINGS if setting.secret)
     lines = [
         "# Settings",
         "",
@@ -60,6 +61,8 @@ def settings_page() -> str:
         "",
         "Read from a `.env` file in the working folder, and from the environment, which wins. All problems are",
         "reported together, with exit code 78. `treadle settings` shows the values in force, secrets masked.",
+        f"A secret ({secrets}) can stand in a file instead:",
+        "`ADMIN_PASS_FILE=/run/secrets/admin_pass`, and so on.",
         "",
         "| name | default | expects | meaning |",
         "|---|---|---|---|",

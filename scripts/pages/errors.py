@@ -19,11 +19,13 @@ SOURCE = Path(treadle.__file__).parent
 
 KINDS = {
     "malformed-json": "the body is not one strict JSON document",
+    "malformed-http": "not HTTP/1.1, or something that two servers could read differently; the connection is closed",
     "invalid-request": "`errors` says what is wrong where, with one of the codes below",
     "unauthorized": "an API key or a login is needed, or this one is wrong",
     "csrf": "another site's page made a browser send this change",
     "not-found": "no such job, file, queue or address",
     "method-not-allowed": "`Allow` names those that are",
+    "header-timeout": "the header did not arrive in time; the connection is closed",
     "body-timeout": "the body did not arrive in time",
     "invalid-state": "the job's status does not allow this; `detail` names it",
     "idempotency-key-in-flight": "the first request with this key is being stored; ask again after `Retry-After`",

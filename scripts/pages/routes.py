@@ -22,6 +22,7 @@ API: Words = {
     "GET /jobs/{id}/result": "the file it made",
     "POST /jobs/{id}/cancel": "cancel it, or ask a running one to stop",
     "GET /types": "the job types that may be submitted, with the schema of their payloads",
+    "GET /openapi.json": "all of this as OpenAPI 3.1, with a schema and an example of every job type",
     "GET /admin/jobs": "jobs, newest first; filters and pages",
     "GET /admin/jobs/{id}": "one job, with its payload",
     "POST /admin/jobs/{id}/retry": "a new life for a job that failed, is dead or was cancelled",

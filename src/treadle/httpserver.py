@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 
+from treadle.web.connection import HttpConnection
+
 HTTP_GRACE_SECONDS = 5
 KEEP_ALIVE_SECONDS = 5
 
@@ -27,7 +29,7 @@ async def serve(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     """An HTTP server that accepts on entering and has answered what it began on leaving."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpConnection,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, get_origin, get_type_hints
 
 import msgspec
@@ -133,15 +134,24 @@ def _all_problems(payload: bytes, model: Any) -> list[Problem]:
         problems += [Problem(pointer(name), "unknown_field", UNKNOWN_MEMBER) for name in given if name not in known]
     if config is not None and config.tag_field in given and msgspec.json.decode(given[config.tag_field]) != config.tag:
         problems.append(Problem(pointer(config.tag_field), "one_of", ONE_OF))
+    right: dict[str, Any] = {}
     for name, _, annotation in members:
         if name not in given:
             continue
         try:
-            msgspec.json.decode(given[name], type=annotation)
+            right[name] = msgspec.json.decode(given[name], type=annotation)
         except msgspec.ValidationError as error:
             found = _problem(str(error))
             problems.append(Problem(pointer(name) + found.pointer, found.code, found.detail))
-    return problems
+    contents: Callable[[Mapping[str, Any]], Iterable[Problem]] | None = getattr(model, CONTENT_PROBLEMS, None)
+    return problems if contents is None else [*problems, *contents(right)]
+
+
+CONTENT_PROBLEMS = "content_problems"
+"""A class method that a payload's class may have: what is wrong inside the members it is handed, by their names in
+JSON. They are those that were given and are of the right type. Called only where another member is missing or wrong:
+``__post_init__``, which has all of them, would then never be reached, and say nothing.
+"""
 
 
 def _members(model: Any) -> list[tuple[str, bool, Any]]:

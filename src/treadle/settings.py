@@ -18,6 +18,9 @@ from treadle.errors import SettingsError
 from treadle.hostname import HOST_NAME_RULE, is_host_name
 from treadle.queue import QUEUE_NAME_RULE, is_queue_name
 
+FILE_SUFFIX = "_FILE"
+"""Behind the name of a secret: the name of the file that holds it. Read in ``environment``."""
+
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 """Addresses that only this machine reaches."""
 

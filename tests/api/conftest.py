@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from starlette.types import ASGIApp
 
+from tests.api.listening import Connect, serving
 from treadle.api.app import create_app, doors
 from treadle.jobtype import Registry
 from treadle.service.browse import Watcher
@@ -90,3 +91,10 @@ async def new_api(tmp_path: Path, rung_settings: dict[str, str]) -> AsyncIterato
             return await stack.enter_async_context(open_api(tmp_path, {**rung_settings, **settings}))
 
         yield make
+
+
+@pytest.fixture
+async def connect(api: Api) -> AsyncIterator[Connect]:
+    """Opens connections to the application behind the server it ships with."""
+    async with serving(api.app) as open_one:
+        yield open_one

@@ -5,68 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 
 from tests.api.conftest import Api
+from tests.api.listening import Connect, answer_of, is_closed
 from tests.api.test_contract import published
 from tests.waiting import eventually
 
 GOOD = json.dumps({"type": "GREET", "payload": {"name": "Ada"}}).encode()
 HEAD = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-
-Spoken = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Connect = Callable[[], Awaitable[Spoken]]
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The test runner keeps its own handlers."""
-        yield
-
-
-@pytest.fixture
-async def connect(api: Api) -> AsyncIterator[Connect]:
-    """Opens connections to a server around the application, which is stopped in the end."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        api.app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    await eventually(lambda: server.started)
-    opened: list[asyncio.StreamWriter] = []
-
-    async def open_one() -> Spoken:
-        reader, writer = await asyncio.open_connection(*listener.getsockname())
-        opened.append(writer)
-        return reader, writer
-
-    yield open_one
-    for writer in opened:
-        writer.close()
-    server.should_exit = True
-    await serving
-
-
-async def answer_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    async with asyncio.timeout(20):
-        first, *fields = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
-        return int(first.split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
-
-
-async def is_closed(reader: asyncio.StreamReader) -> bool:
-    async with asyncio.timeout(20):
-        try:
-            return await reader.read() == b""
-        except ConnectionError:
-            return True
 
 
 async def test_a_connection_serves_many_requests(connect: Connect, api: Api) -> None:
@@ -117,6 +65,7 @@ async def test_what_two_hops_could_read_differently_is_refused_and_the_connectio
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"200 OK" not in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["type"].startswith("/problems/")
     assert await api.rows() == 0
 
 

@@ -52,6 +52,10 @@ def problems(type_name: str, payload: Any) -> set[tuple[str, str]]:
         ({"body": "x" * (1024 * 1024 + 1)}, {("/body", "length")}),
         ({"from": "canary@example.com"}, {("/from", "unknown_field")}),
         ({"to": "no", "subject": ""}, {("/to", "address"), ("/subject", "length")}),
+        (
+            {"to": 5, "subject": "a\r\nb", "body": "", "x": 1},
+            {("/to", "type"), ("/subject", "control_character"), ("/body", "length"), ("/x", "unknown_field")},
+        ),
     ],
 )
 def test_an_email_is_checked_strictly_and_all_at_once(change: dict[str, Any], expected: set[tuple[str, str]]) -> None:
@@ -67,6 +71,7 @@ def test_an_email_is_checked_strictly_and_all_at_once(change: dict[str, Any], ex
         ({"data": None}, {("/data", "type")}),
         ({"data": {}}, {("/data", "type")}),
         ({"data": [{"a": 1}, 2, "x"]}, {("/data/1", "type"), ("/data/2", "type")}),
+        ({"data": [1], "escapeFormulas": 1}, {("/data/0", "type"), ("/escapeFormulas", "type")}),
         ({"data": [], "filename": "../../canary"}, {("/filename", "unknown_field")}),
         ({"data": [{str(n): n for n in range(10_001)}]}, {("/data", "too_many")}),
         ({"data": [{str(n): n for n in range(10_000)}, *[{}] * 10_000]}, {("/data", "too_many")}),

@@ -59,7 +59,7 @@ def log() -> logging.Logger:
 def only_json_line(stream: io.StringIO) -> dict[str, Any]:
     text = stream.getvalue()
     assert text.endswith("\n")
-    assert text.count("\n") == 1
+    assert text.count("\n") == len(text.splitlines()) == 1
     assert "\r" not in text
     assert "\x1b" not in text
     assert "\0" not in text

@@ -12,6 +12,7 @@ from treadle.api.front import Front
 from treadle.api.health import Health
 from treadle.api.jobs import Jobs
 from treadle.api.jobtypes import JobTypes
+from treadle.api.openapi import OpenApi
 from treadle.hostname import HostNames
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
@@ -49,13 +50,15 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
     jobs = Jobs(runtime, submitter, watcher)
     admin = Admin(runtime)
     health = Health(runtime)
-    return (
+    openapi = OpenApi(runtime, lambda: table)
+    table = (
         Door("POST", "/jobs", Guard.KEY, jobs.submit),
         Door("POST", "/jobs/batch", Guard.KEY, jobs.submit_batch),
         Door("GET", "/jobs/{job_id}", Guard.KEY, jobs.get),
         Door("GET", "/jobs/{job_id}/result", Guard.KEY, jobs.file),
         Door("POST", "/jobs/{job_id}/cancel", Guard.KEY, jobs.cancel),
         Door("GET", "/types", Guard.KEY, JobTypes(runtime).list_types),
+        Door("GET", "/openapi.json", Guard.KEY, openapi.document),
         Door("GET", "/admin/jobs", Guard.ADMIN, admin.list_jobs),
         Door("GET", "/admin/jobs/{job_id}", Guard.ADMIN, admin.get_job),
         Door("POST", "/admin/jobs/{job_id}/retry", Guard.ADMIN, admin.retry),
@@ -74,6 +77,7 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("GET", "/live", Guard.PUBLIC, health.live),
         Door("GET", "/metrics", Guard.METRICS, MetricsPage(runtime).get),
     )
+    return table
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

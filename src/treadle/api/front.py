@@ -13,6 +13,7 @@ from treadle.clock import rising_seconds
 from treadle.hostname import HOW_TO_ALLOW, HostNames
 from treadle.telemetry.meters import OTHER
 from treadle.telemetry.metrics import Metrics
+from treadle.web.connection import ANSWER_FIELDS
 from treadle.web.problems import (
     ADDRESS_TOO_LONG,
     BODY_TIMEOUT,
@@ -39,15 +40,6 @@ LINGER_SECONDS = 5.0
 """A connection that is closed while the client still sends is reset, and the answer lost with it (RFC 9112 section
 9.6): what comes is read and thrown away this long. nginx: lingering_timeout."""
 LINGER_SILENCE_SECONDS = 1.0
-
-ANSWER_FIELDS: tuple[tuple[bytes, bytes], ...] = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
@@ -53,33 +53,47 @@ class CsvExport(msgspec.Struct, forbid_unknown_fields=True, rename="camel", dict
         """Check every row, here and not in the handler: at the door, somebody is still listening."""
         _ = self.table
 
+    @classmethod
+    def content_problems(cls, members: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """What is wrong with the rows, even while another member is of the wrong type."""
+        try:
+            if "data" in members:
+                _table_of(members["data"])
+        except InvalidInput as error:
+            return error.problems
+        return ()
+
     @cached_property
     def table(self) -> Table:
         """One look at every row. Raises ``InvalidInput``, and ``ValueError`` for rows that nest too deep."""
-        if bytes(memoryview(self.data)[:1]) != b"[":
-            raise InvalidInput([Problem("/data", "type", "expected an array of objects")])
-        columns: dict[str, None] = {}
-        problems: list[Problem] = []
-        rows = 0
-        for row in elements(self.data):
-            try:
-                names = _row_names.decode(row)
-            except msgspec.ValidationError as error:
-                problems.append(Problem(f"/data/{rows}", "type", str(error).replace("`", "")))
-                if len(problems) == _MAX_PROBLEMS:
+        return _table_of(self.data)
+
+
+def _table_of(data: msgspec.Raw) -> Table:
+    if bytes(memoryview(data)[:1]) != b"[":
+        raise InvalidInput([Problem("/data", "type", "expected an array of objects")])
+    columns: dict[str, None] = {}
+    problems: list[Problem] = []
+    rows = 0
+    for row in elements(data):
+        try:
+            names = _row_names.decode(row)
+        except msgspec.ValidationError as error:
+            problems.append(Problem(f"/data/{rows}", "type", str(error).replace("`", "")))
+            if len(problems) == _MAX_PROBLEMS:
+                break
+        else:
+            if not columns.keys() >= names.keys():
+                columns |= dict.fromkeys(names)
+                if len(columns) > MAX_COLUMNS:
+                    problems.append(Problem("/data", "too_many", f"more than {MAX_COLUMNS} columns"))
                     break
-            else:
-                if not columns.keys() >= names.keys():
-                    columns |= dict.fromkeys(names)
-                    if len(columns) > MAX_COLUMNS:
-                        problems.append(Problem("/data", "too_many", f"more than {MAX_COLUMNS} columns"))
-                        break
-            rows += 1
-        if len(columns) <= MAX_COLUMNS and len(columns) * rows > MAX_CELLS:
-            problems.append(Problem("/data", "too_many", f"more than {MAX_CELLS} cells (rows times columns)"))
-        if problems:
-            raise InvalidInput(problems)
-        return Table(rows, tuple(columns))
+        rows += 1
+    if len(columns) <= MAX_COLUMNS and len(columns) * rows > MAX_CELLS:
+        problems.append(Problem("/data", "too_many", f"more than {MAX_CELLS} cells (rows times columns)"))
+    if problems:
+        raise InvalidInput(problems)
+    return Table(rows, tuple(columns))
 
 
 class CsvExported(msgspec.Struct):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -36,6 +36,7 @@ def _bounded(description: str, example: object, bounds: _Bounds) -> msgspec.Meta
     return msgspec.Meta(description=description, examples=[example], extra_json_schema=bounds)
 
 
+_ADDRESS: _Bounds = {"format": "email"}
 _TEXT_BOUNDS: _Bounds = {"minLength": 1, "maxLength": MAX_TEXT_BYTES}
 
 
@@ -43,11 +44,20 @@ class EmailSend(msgspec.Struct, forbid_unknown_fields=True, rename="camel", dict
     """What ``EMAIL_SEND`` is given. The sender is the installation's, never the caller's."""
 
     to: Annotated[
-        str | Annotated[list[str], msgspec.Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_RECIPIENTS})],
+        Annotated[str, msgspec.Meta(extra_json_schema=_ADDRESS)]
+        | Annotated[
+            list[Annotated[str, msgspec.Meta(extra_json_schema=_ADDRESS)]],
+            msgspec.Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_RECIPIENTS}),
+        ],
         msgspec.Meta(description="One plain address, or a list of them", examples=["ada@example.com"]),
     ]
     subject: Annotated[
-        str, _bounded("On one line", "Your report", {"minLength": 1, "maxLength": MAX_SUBJECT_CHARACTERS})
+        str,
+        _bounded(
+            "On one line, without =?",
+            "Your report",
+            {"minLength": 1, "maxLength": MAX_SUBJECT_CHARACTERS, "format": "single-line"},
+        ),
     ]
     body: Annotated[str, _bounded("Plain text, at most 1 MiB in UTF-8", "It is ready.", _TEXT_BOUNDS)]
     html: (
@@ -63,12 +73,23 @@ class EmailSend(msgspec.Struct, forbid_unknown_fields=True, rename="camel", dict
 
     def __post_init__(self) -> None:
         """All problems of all members at once."""
-        problems = [*_recipient_problems(self.to), *_subject_problems(self.subject)]
-        for name, text in (("body", self.body), ("html", self.html)):
+        members = {"to": self.to, "subject": self.subject, "body": self.body, "html": self.html}
+        if problems := self.content_problems(members):
+            raise InvalidInput(problems)
+
+    @classmethod
+    def content_problems(cls, members: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong inside the members that are there, even while others are missing or of the wrong type."""
+        problems: list[Problem] = []
+        if "to" in members:
+            problems += _recipient_problems(members["to"])
+        if "subject" in members:
+            problems += _subject_problems(members["subject"])
+        for name in ("body", "html"):
+            text = members.get(name)
             if text is not None and not 0 < len(text.encode("utf-8", "replace")) <= MAX_TEXT_BYTES:
                 problems.append(Problem(f"/{name}", "length", f"expected 1 to {MAX_TEXT_BYTES} bytes of UTF-8"))
-        if problems:
-            raise InvalidInput(problems)
+        return problems
 
     @cached_property
     def recipients(self) -> tuple[str, ...]:

@@ -47,8 +47,15 @@ class _TextFormatter(logging.Formatter):
         return "\n".join([line, *(f"  {one_line(part)}" for part in traceback)])
 
 
+# JSON lets them stand as they are; many readers end a line at one, and a terminal takes C1 for commands.
+_LINE_ENDS_AND_C1 = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+
+
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
+        return self._json(record).translate(_LINE_ENDS_AND_C1)
+
+    def _json(self, record: logging.LogRecord) -> str:
         told: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

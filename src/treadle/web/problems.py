@@ -45,11 +45,13 @@ class Kind:
 
 
 MALFORMED_JSON = Kind("malformed-json", 400, "The body is not strict JSON")
+MALFORMED_HTTP = Kind("malformed-http", 400, "This is not HTTP/1.1")
 INVALID_REQUEST = Kind("invalid-request", 400, "The request is not valid")
 UNAUTHORIZED = Kind("unauthorized", 401, "Credentials are needed")
 CSRF = Kind("csrf", 403, "A request from another site")
 NOT_FOUND = Kind("not-found", 404, "No such thing")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This method is not for this address")
+HEADER_TIMEOUT = Kind("header-timeout", 408, "The header arrived too slowly")
 BODY_TIMEOUT = Kind("body-timeout", 408, "The body arrived too slowly")
 INVALID_STATE = Kind("invalid-state", 409, "The job's status does not allow this")
 KEY_IN_FLIGHT = Kind("idempotency-key-in-flight", 409, "A request with this key is being stored")

@@ -12,7 +12,7 @@ from treadle.web.request import Request
 _MAX_PARAMETERS = 32
 # ASCII only: int() and float() would take digits of other scripts, signs, underscores, "1e5" and "nan".
 _WHOLE = re.compile(r"[0-9]{1,9}")
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?")
 
 
 class Query:
