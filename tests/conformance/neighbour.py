@@ -53,11 +53,17 @@ class Neighbour:
         assert self.process.stdin is not None
         self.process.stdin.write(b"\n")
 
-    async def kill(self) -> None:
-        """Nobody asks it (SIGKILL); nothing where it has ended already."""
+    async def kill(self) -> list[str]:
+        """Nobody asks it (SIGKILL), where it has not ended already; the lines it had said and nobody heard."""
         if self.process.returncode is None:
             self.process.kill()
-            await self.process.wait()
+        # Heard before its end is waited for: asyncio waits for the pipe's end too, and reads no more of it while much
+        # is unheard. Where this process was slow and the other one talked a lot, it would wait for ever.
+        lines: list[str] = []
+        while line := await self.hear():
+            lines.append(line)
+        await self.process.wait()
+        return lines
 
 
 async def start(backend: str, address: str, role: str, count: int = 0) -> Neighbour:

@@ -22,9 +22,7 @@ ENDLESS = 1_000_000
 async def hear_and_kill(neighbour: Neighbour, count: int) -> list[str]:
     """Every id it acknowledged until it was killed, which is soon after ``count`` of them."""
     heard = [await neighbour.hear() for _ in range(count)]
-    await neighbour.kill()
-    while line := await neighbour.hear():
-        heard.append(line)
+    heard += await neighbour.kill()
     return [line for line in heard if line != "open"]
 
 
