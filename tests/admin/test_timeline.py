@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import NOW, an_attempt_error
 from treadle.admin.timeline import timeline
-from treadle.job import AttemptError, StoredJob
+from treadle.job import MAX_KEPT_ERRORS, AttemptError, StoredJob
 from treadle.states import Status
 
 
@@ -41,6 +41,19 @@ def test_a_wait_and_a_run_have_their_shares() -> None:
 def test_failed_attempts_and_the_waits_between_them_are_told_apart() -> None:
     ended: dict[str, Any] = {"status": Status.COMPLETED, "attempt": 2, "started_at": at(60), "finished_at": at(80)}
     assert drawn(a_fault(1, 20, 40), **ended) == [("wait", 25.0), ("fault", 25.0), ("wait", 25.0), ("run", 25.0)]
+
+
+def test_what_was_before_a_snooze_is_waiting_and_not_left_out() -> None:
+    snoozed: dict[str, Any] = {"status": Status.COMPLETED, "attempt": 3, "started_at": at(90), "finished_at": at(100)}
+    assert drawn(**snoozed) == [("wait", 90.0), ("run", 10.0)]
+
+
+def test_a_line_whose_first_errors_are_gone_begins_at_the_first_that_is_kept() -> None:
+    faults = [a_fault(n + 10, 1000 + 2 * n, 1001 + 2 * n) for n in range(MAX_KEPT_ERRORS)]
+    failed: dict[str, Any] = {"status": Status.FAILED, "attempt": 34, "started_at": at(1048), "finished_at": at(1049)}
+    line = drawn(*faults, **failed)
+    assert line[0][0] == "fault"
+    assert len(line) == 2 * MAX_KEPT_ERRORS - 1
 
 
 def test_a_failed_job_ends_with_its_last_fault() -> None:

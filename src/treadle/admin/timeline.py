@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from treadle.admin.wording import span
-from treadle.job import AttemptError, StoredJob
+from treadle.job import MAX_KEPT_ERRORS, AttemptError, StoredJob
 from treadle.states import UNFINISHED, Status
 
 LEAST_PERCENT = 1.0
@@ -40,7 +40,10 @@ class _Part:
 
 
 def timeline(job: StoredJob, errors: Sequence[AttemptError], now: datetime) -> Timeline:
-    """From the row alone. ``errors``: oldest first; what was before the first of them that is kept is not drawn."""
+    """From the row alone. ``errors``: oldest first; where as many as are kept, what was before them is not drawn.
+
+    An attempt that left no error (it was snoozed or given back) stands as waiting.
+    """
     parts = [part for part in _parts(job, errors, now) if part.seconds > 0]
     total = sum(part.seconds for part in parts)
     widths = [max(part.seconds / total * 100, LEAST_PERCENT) for part in parts]
@@ -61,7 +64,7 @@ def _parts(job: StoredJob, errors: Sequence[AttemptError], now: datetime) -> Ite
             runs.append((job.started_at, now, "run", f"attempt {job.attempt} has run for"))
         elif job.finished_at is not None:
             runs.append((job.started_at, job.finished_at, "run", f"attempt {job.attempt} ran for"))
-    at = job.created_at if job.attempt <= len(runs) else runs[0][0] if runs else job.created_at
+    at = runs[0][0] if len(errors) >= MAX_KEPT_ERRORS else job.created_at
     for start, end, kind, label in runs:
         yield _Part("wait", "waited", (start - at).total_seconds())
         yield _Part(kind, label, (end - start).total_seconds())

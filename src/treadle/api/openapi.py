@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from treadle.api import shapes
 from treadle.api.jobs import json_response
-from treadle.api.operations import ALWAYS, OPERATIONS, Operation, Parameter
+from treadle.api.operations import ALWAYS, OPERATIONS, QUEUE_NAME, Operation, Parameter
 from treadle.job import MAX_TIMEOUT_SECONDS
 from treadle.queue import DEFAULT_QUEUE, PRIORITY_BY_LABEL
 from treadle.retry import MAX_ATTEMPTS_LIMIT
@@ -29,7 +29,7 @@ COMPONENTS = "#/components/schemas/"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _IN_PATH: Mapping[str, Mapping[str, Any]] = {
     "job_id": {"type": "string", "format": "uuid"},
-    "name": {"type": "string", "pattern": "^(?!high_priority$)[a-z0-9][a-z0-9_-]{0,62}$"},
+    "name": QUEUE_NAME,
 }
 _GUARD_STATUSES: Mapping[Guard, tuple[int, ...]] = {
     Guard.PUBLIC: (),

@@ -58,9 +58,10 @@ KEY = Parameter(
     "The same key with the same body is answered with the same job for 24 hours",
 )
 STATUS = Parameter("status", _words(list(Status)))
+QUEUE_NAME: Schema = {"type": "string", "pattern": "^(?!high_priority$)[a-z0-9][a-z0-9_-]{0,62}$"}
 FILTERS = (
     Parameter("type", {"type": "string", "minLength": 1, "maxLength": MAX_TYPE_LENGTH}),
-    Parameter("queue", {"type": "string", "pattern": "^(?!high_priority$)[a-z0-9][a-z0-9_-]{0,62}$"}),
+    Parameter("queue", QUEUE_NAME),
     Parameter("priority", _words(list(PRIORITY_BY_LABEL))),
     Parameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}),
     Parameter("cursor", {"type": "string", "format": "cursor"}, means="The nextCursor of an earlier page"),

@@ -132,7 +132,8 @@ class Submitter:
         # After the commit, never before: a worker that is told early finds no row and drops the hint.
         for (queue, priority), ids in lines.items():
             runtime.dispatch.announce(queue, priority, ids)
-        self._count(counts)
+        if counts:  # not where all of them were there already
+            self._count(counts)
         return results
 
     def _count(self, counts: Counter[tuple[str, str]]) -> None:
