@@ -10,37 +10,18 @@ from starlette.routing import Route
 
 from treadle.admin.app import doors as admin_doors
 from treadle.api.app import doors
+from treadle.api.operations import OPERATIONS
 from treadle.mailbox.app import create_app as create_mailbox
 from treadle.mailbox.box import Box
 
 Words = Mapping[str, str]
 
-API: Words = {
-    "POST /jobs": "submit one job; 201 and its id once it is on disk",
-    "POST /jobs/batch": "submit up to 10,000 jobs, all or none",
-    "GET /jobs/{id}": "one job; `include=payload`, `wait=SECONDS`",
-    "GET /jobs/{id}/result": "the file it made",
-    "POST /jobs/{id}/cancel": "cancel it, or ask a running one to stop",
-    "GET /types": "the job types that may be submitted, with the schema of their payloads",
-    "GET /openapi.json": "all of this as OpenAPI 3.1, with a schema and an example of every job type",
-    "GET /admin/jobs": "jobs, newest first; filters and pages",
-    "GET /admin/jobs/{id}": "one job, with its payload",
-    "POST /admin/jobs/{id}/retry": "a new life for a job that failed, is dead or was cancelled",
-    "POST /admin/jobs/{id}/dlq": "put a job that failed or waits for a retry into the dead-letter queue",
-    "POST /admin/jobs/{id}/cancel": "as `POST /jobs/{id}/cancel`, for operators",
-    "POST /admin/jobs/{id}/delete": "remove a final job; `files=true` removes its files too",
-    "POST /admin/jobs/{id}/erase": "empty a final job of what it held, and keep its row",
-    "GET /admin/failed": "jobs that failed for good: failed and dead",
-    "GET /admin/dlq": "the dead-letter queue",
-    "GET /admin/stats": "how many jobs have each status",
-    "GET /admin/workers": "live workers",
-    "GET /admin/queues": "queues, how deep they are, which are paused",
-    "POST /admin/queues/{name}/pause": "stop claims from a queue, everywhere",
-    "POST /admin/queues/{name}/resume": "let them go on",
-    "GET /health": "whether the process can do its work: 200 or 503, with its checks",
-    "GET /live": "whether the process answers",
-    "GET /metrics": "figures for Prometheus",
-}
+
+def _plain(path: str) -> str:
+    return path.replace("{job_id}", "{id}").replace("{message_id}", "{id}").replace(":path}", "}")
+
+
+API: Words = {f"{method} {_plain(path)}": told.summary for (method, path), told in OPERATIONS.items()}
 
 ADMIN: Words = {
     "GET /admin/ui": "the overview",
@@ -122,10 +103,6 @@ def _mailbox() -> Iterable[str]:
     for route in cast("list[Route]", create_mailbox(Box()).routes):
         for method in sorted((route.methods or {"GET"}) - {"HEAD"}):
             yield f"{method} {_plain(route.path)}"
-
-
-def _plain(path: str) -> str:
-    return path.replace("{job_id}", "{id}").replace("{message_id}", "{id}").replace(":path}", "}")
 
 
 def _table(guards: Mapping[str, str], words: Words) -> list[str]:

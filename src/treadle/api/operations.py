@@ -69,17 +69,21 @@ FILTERS = (
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/jobs"): Operation(
-        "Submit a job", {201: shapes.Submitted, 200: shapes.Submitted}, SUBMIT, (KEY,), "Submission"
+        "submit one job; 201 and its id once it is on disk",
+        {201: shapes.Submitted, 200: shapes.Submitted},
+        SUBMIT,
+        (KEY,),
+        "Submission",
     ),
     ("POST", "/jobs/batch"): Operation(
-        "Submit many jobs, all or none",
+        "submit up to 10,000 jobs, all or none",
         {201: shapes.BatchSubmitted, 200: shapes.BatchSubmitted},
         SUBMIT,
         (KEY,),
         "Batch",
     ),
     ("GET", "/jobs/{job_id}"): Operation(
-        "Read a job, or wait for its end",
+        "one job; `include=payload`, `wait=SECONDS`",
         {200: shapes.Job},
         JOB,
         (
@@ -92,41 +96,57 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         ),
     ),
     ("GET", "/jobs/{job_id}/result"): Operation(
-        "Download a job's file", {200: None, 206: None, 304: None}, (409, 410, 416, *JOB)
+        "the file it made", {200: None, 206: None, 304: None}, (409, 410, 416, *JOB)
     ),
     ("POST", "/jobs/{job_id}/cancel"): Operation(
-        "Cancel a job", {200: shapes.Cancelled, 202: shapes.Cancelled}, CHANGE
+        "cancel it, or ask a running one to stop", {200: shapes.Cancelled, 202: shapes.Cancelled}, CHANGE
     ),
-    ("GET", "/types"): Operation("What may be submitted", {200: shapes.JobTypes}, STORE),
-    ("GET", "/openapi.json"): Operation("This document", {200: None}, STORE),
-    ("GET", "/admin/jobs"): Operation("All jobs", {200: shapes.JobPage}, STORE, (STATUS, *FILTERS)),
-    ("GET", "/admin/jobs/{job_id}"): Operation("A job with its payload", {200: shapes.Job}, JOB),
-    ("POST", "/admin/jobs/{job_id}/retry"): Operation("A new life", {200: shapes.Moved}, CHANGE),
-    ("POST", "/admin/jobs/{job_id}/dlq"): Operation("Into the dead-letter queue", {200: shapes.Moved}, CHANGE),
+    ("GET", "/types"): Operation(
+        "the job types that may be submitted, with the schema of their payloads", {200: shapes.JobTypes}, STORE
+    ),
+    ("GET", "/openapi.json"): Operation(
+        "all of this as OpenAPI 3.1, with a schema and an example of every job type", {200: None}, STORE
+    ),
+    ("GET", "/admin/jobs"): Operation(
+        "jobs, newest first; filters and pages", {200: shapes.JobPage}, STORE, (STATUS, *FILTERS)
+    ),
+    ("GET", "/admin/jobs/{job_id}"): Operation("one job, with its payload", {200: shapes.Job}, JOB),
+    ("POST", "/admin/jobs/{job_id}/retry"): Operation(
+        "a new life for a job that failed, is dead or was cancelled", {200: shapes.Moved}, CHANGE
+    ),
+    ("POST", "/admin/jobs/{job_id}/dlq"): Operation(
+        "put a job that failed or waits for a retry into the dead-letter queue", {200: shapes.Moved}, CHANGE
+    ),
     ("POST", "/admin/jobs/{job_id}/cancel"): Operation(
-        "Cancel a job", {200: shapes.Cancelled, 202: shapes.Cancelled}, CHANGE
+        "as `POST /jobs/{id}/cancel`, for operators", {200: shapes.Cancelled, 202: shapes.Cancelled}, CHANGE
     ),
     ("POST", "/admin/jobs/{job_id}/delete"): Operation(
-        "Delete a final job",
+        "remove a final job; `files=true` removes its files too",
         {200: shapes.Deleted},
         CHANGE,
         (Parameter("files", _words(["true", "false"]), means="Its files too"),),
     ),
-    ("POST", "/admin/jobs/{job_id}/erase"): Operation("Erase what a final job holds", {200: shapes.Moved}, CHANGE),
+    ("POST", "/admin/jobs/{job_id}/erase"): Operation(
+        "empty a final job of what it held, and keep its row", {200: shapes.Moved}, CHANGE
+    ),
     ("GET", "/admin/failed"): Operation(
-        "Jobs that failed for good",
+        "jobs that failed for good: failed and dead",
         {200: shapes.JobPage},
         STORE,
         (Parameter("status", _words(list(FAILED_FOR_GOOD))), *FILTERS),
     ),
-    ("GET", "/admin/dlq"): Operation("The dead-letter queue", {200: shapes.JobPage}, STORE, FILTERS),
-    ("GET", "/admin/stats"): Operation("Jobs by status", {200: shapes.Stats}, STORE),
-    ("GET", "/admin/workers"): Operation("Who works", {200: shapes.Workers}, STORE),
-    ("GET", "/admin/queues"): Operation("The queues", {200: shapes.Queues}, STORE),
-    ("POST", "/admin/queues/{name}/pause"): Operation("Stop claims", {200: shapes.Switched}, (404, 413, *STORE)),
-    ("POST", "/admin/queues/{name}/resume"): Operation("Let claims go on", {200: shapes.Switched}, (404, 413, *STORE)),
-    ("GET", "/health"): Operation("Readiness", {200: shapes.Health, 503: shapes.Health}),
-    ("GET", "/metrics"): Operation("Figures for Prometheus", {200: None}),
-    ("GET", "/live"): Operation("Liveness", {200: shapes.Alive}),
+    ("GET", "/admin/dlq"): Operation("the dead-letter queue", {200: shapes.JobPage}, STORE, FILTERS),
+    ("GET", "/admin/stats"): Operation("how many jobs have each status", {200: shapes.Stats}, STORE),
+    ("GET", "/admin/workers"): Operation("live workers", {200: shapes.Workers}, STORE),
+    ("GET", "/admin/queues"): Operation("queues, how deep they are, which are paused", {200: shapes.Queues}, STORE),
+    ("POST", "/admin/queues/{name}/pause"): Operation(
+        "stop claims from a queue, everywhere", {200: shapes.Switched}, (404, 413, *STORE)
+    ),
+    ("POST", "/admin/queues/{name}/resume"): Operation("let them go on", {200: shapes.Switched}, (404, 413, *STORE)),
+    ("GET", "/health"): Operation(
+        "whether the process can do its work: 200 or 503, with its checks", {200: shapes.Health, 503: shapes.Health}
+    ),
+    ("GET", "/metrics"): Operation("figures for Prometheus", {200: None}),
+    ("GET", "/live"): Operation("whether the process answers", {200: shapes.Alive}),
 }
 """By method and path; every door of the route table has one, which a test holds."""
