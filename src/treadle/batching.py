@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from treadle.errors import OutcomeUnknown, Overloaded, Unavailable, Unstorable
 
@@ -21,14 +21,36 @@ _RESEND_PAUSE_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 2.0)
 """Pauses before a commit whose outcome is unknown is sent again: about 6 s in all, then its callers are told so."""
 
 
-class _Entry(Generic[Item, Result]):
-    __slots__ = ("flushing", "future", "item", "size_bytes")
+class _Call(Generic[Result]):
+    """One caller's items: he waits for one future, however many they are."""
 
-    def __init__(self, item: Item, size_bytes: int, future: asyncio.Future[Result]) -> None:
+    __slots__ = ("answers", "future", "unknown")
+
+    def __init__(self, count: int) -> None:
+        self.answers: list[Result | Exception | None] = [None] * count
+        self.unknown = count
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def answer(self, index: int, answer: Result | Exception) -> None:
+        self.answers[index] = answer
+        self.unknown -= 1
+        # Done already where the caller went away: that takes nothing back, and nobody else waits for this future.
+        if not self.unknown and not self.future.done():
+            self.future.set_result(None)
+
+
+class _Entry(Generic[Item, Result]):
+    __slots__ = ("call", "flushing", "index", "item", "size_bytes")
+
+    def __init__(self, item: Item, size_bytes: int, call: _Call[Result], index: int) -> None:
         self.item = item
         self.size_bytes = size_bytes
-        self.future = future
+        self.call = call
+        self.index = index
         self.flushing = False
+
+    def answer(self, answer: Result | Exception) -> None:
+        self.call.answer(self.index, answer)
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -71,33 +93,58 @@ class GroupCommit(Generic[Item, Result]):
         Raises ``Overloaded`` at once when the queue is full, ``Unavailable`` when ``timeout_seconds`` passed
         while the item was still waiting (it was then never sent), ``Unstorable`` when its data was refused.
         """
-        if self._is_full(size_bytes):
-            raise Overloaded("too much is waiting to be stored; try again shortly")
-        entry: _Entry[Item, Result] = _Entry(item, size_bytes, asyncio.get_running_loop().create_future())
-        self._waiting.append(entry)
-        self._waiting_bytes += size_bytes
-        if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush_all())
-        # Shielded: a caller that is cancelled (a client that disconnects) must not cancel what others share.
+        self._refuse_if_full(size_bytes)
+        call: _Call[Result] = _Call(1)
+        entry = _Entry(item, size_bytes, call, 0)
+        self._enter(entry)
         if timeout_seconds is None:
-            return await asyncio.shield(entry.future)
-        done, _ = await asyncio.wait((entry.future,), timeout=timeout_seconds)
-        if not done and not entry.flushing:
-            self._waiting.remove(entry)
-            self._waiting_bytes -= size_bytes
-            raise Unavailable("the store did not take this in time; nothing was stored")
-        return await asyncio.shield(entry.future)
+            await call.future
+        else:
+            done, _ = await asyncio.wait((call.future,), timeout=timeout_seconds)
+            if not done and not entry.flushing:
+                self._waiting.remove(entry)
+                self._waiting_bytes -= size_bytes
+                raise Unavailable("the store did not take this in time; nothing was stored")
+            await call.future
+        [answer] = call.answers
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("Result", answer)
+
+    async def submit_all(self, items: Sequence[Item], sizes_bytes: Sequence[int]) -> list[Result | Exception]:
+        """``submit`` for many at once, each with its own answer; what would be raised for one is its answer.
+
+        A future for all of them: with one each, its callbacks cost more than the item's share of the commit.
+        """
+        if not items:
+            return []
+        try:
+            self._refuse_if_full(sum(sizes_bytes))
+        except Overloaded as error:
+            return [error] * len(items)
+        call: _Call[Result] = _Call(len(items))
+        for index, (item, size_bytes) in enumerate(zip(items, sizes_bytes, strict=True)):
+            self._enter(_Entry(item, size_bytes, call, index))
+        await call.future
+        return cast("list[Result | Exception]", call.answers)
 
     async def aclose(self) -> None:
         """Return when everything that was waiting is known."""
         while self._flusher is not None:
             await asyncio.wait((self._flusher,))
 
-    def _is_full(self, size_bytes: int) -> bool:
+    def _refuse_if_full(self, size_bytes: int) -> None:
         # A single item over the byte cap is let in when it is alone: the body limit bounds it already.
-        return len(self._waiting) >= self._max_waiting_items or (
-            bool(self._waiting) and self._waiting_bytes + size_bytes > self._max_waiting_bytes
-        )
+        if len(self._waiting) >= self._max_waiting_items or (
+            self._waiting and self._waiting_bytes + size_bytes > self._max_waiting_bytes
+        ):
+            raise Overloaded("too much is waiting to be stored; try again shortly")
+
+    def _enter(self, entry: _Entry[Item, Result]) -> None:
+        self._waiting.append(entry)
+        self._waiting_bytes += entry.size_bytes
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_all())
 
     async def _flush_all(self) -> None:
         batch: list[_Entry[Item, Result]] = []
@@ -144,8 +191,7 @@ class GroupCommit(Generic[Item, Result]):
             _answer_with_error(batch, error)
         else:
             for entry, result in answered:
-                if not entry.future.done():
-                    entry.future.set_result(result)
+                entry.answer(result)
 
     async def _commit_surely(self, items: list[Item]) -> Sequence[Result]:
         """Send again while the outcome is unknown; commits are idempotent by their ids."""
@@ -169,7 +215,4 @@ class GroupCommit(Generic[Item, Result]):
 
 def _answer_with_error(batch: Sequence[_Entry[Item, Result]], error: Exception) -> None:
     for entry in batch:
-        if not entry.future.done():
-            entry.future.set_exception(error)
-            # Nobody may be left to read it (the caller disconnected): that is no loop error.
-            entry.future.exception()
+        entry.answer(error)
