@@ -18,7 +18,7 @@ from treadle.job import ClaimedJob, StoredJob
 from treadle.outcome import Aborted, Artifact, Failed, Outcome, Parked, Released, Snoozed, Succeeded
 from treadle.retry import MAX_SNOOZES, Backoff
 from treadle.service.claim import claim
-from treadle.service.settle import Settler, move_for
+from treadle.service.settle import End, Settler, move_for
 from treadle.states import Verb
 from treadle.store.protocol import Note
 from treadle.testing import ManualClock
@@ -47,7 +47,7 @@ class Desk:
         return job
 
     async def settle(self, job: ClaimedJob, outcome: Outcome) -> StoredJob:
-        await self.settler.settle(job, outcome, WORKER.id)
+        await self.settler.settle(End(job, outcome, WORKER.id))
         return await self.office.job(job.id)
 
 
@@ -83,7 +83,7 @@ async def test_each_outcome_is_one_verb_and_spends_what_it_should(
 ) -> None:
     job = await desk.claimed()
 
-    move = move_for(desk.office.runtime, job, outcome, WORKER.id, desk.clock.now())
+    move = move_for(desk.office.runtime, End(job, outcome, WORKER.id), desk.clock.now())
 
     assert (move.verb, move.attempt, move.failures, move.crashes) == (verb, 1, failures, 0)
     assert (move.run_at is None) == (verb not in {Verb.RETRY, Verb.SNOOZE})
@@ -217,9 +217,9 @@ async def test_the_files_that_count_are_named_in_the_row(desk: Desk) -> None:
 async def test_outcomes_that_come_together_share_a_commit(desk: Desk) -> None:
     jobs = [await desk.claimed() for _ in range(20)]
     gate = desk.office.store.hold("settle", times=1)
-    first = asyncio.create_task(desk.settler.settle(jobs[0], Succeeded(b"1"), WORKER.id))
+    first = asyncio.create_task(desk.settler.settle(End(jobs[0], Succeeded(b"1"), WORKER.id)))
     await gate.reached.wait()
-    others = [asyncio.create_task(desk.settler.settle(job, Succeeded(b"1"), WORKER.id)) for job in jobs[1:]]
+    others = [asyncio.create_task(desk.settler.settle(End(job, Succeeded(b"1"), WORKER.id))) for job in jobs[1:]]
     await eventually(lambda: desk.settler._moves.waiting_items == 19)
 
     gate.open()
@@ -232,11 +232,11 @@ async def test_outcomes_that_come_together_share_a_commit(desk: Desk) -> None:
 async def test_data_that_the_database_refuses_fails_its_own_job_alone(desk: Desk) -> None:
     blocking, good, bad = await desk.claimed(), await desk.claimed(), await desk.claimed()
     gate = desk.office.store.hold("settle", times=1)
-    blocker = asyncio.create_task(desk.settler.settle(blocking, Succeeded(b"1"), WORKER.id))
+    blocker = asyncio.create_task(desk.settler.settle(End(blocking, Succeeded(b"1"), WORKER.id)))
     await gate.reached.wait()
     # What no check of ours would let through: the database itself is the last line.
     outcomes = {good.id: Succeeded(b"1"), bad.id: Succeeded(b"{not json")}
-    both = [asyncio.create_task(desk.settler.settle(job, outcomes[job.id], WORKER.id)) for job in (good, bad)]
+    both = [asyncio.create_task(desk.settler.settle(End(job, outcomes[job.id], WORKER.id))) for job in (good, bad)]
     await eventually(lambda: desk.settler._moves.waiting_items == 2)
 
     gate.open()
@@ -253,7 +253,7 @@ async def test_an_outage_decides_nothing(desk: Desk) -> None:
     desk.office.store.refuse("settle", times=1)
 
     with pytest.raises(Unavailable):
-        await desk.settler.settle(job, Succeeded(b"1"), WORKER.id)
+        await desk.settler.settle(End(job, Succeeded(b"1"), WORKER.id))
 
     assert (await desk.office.job(job.id)).status == "processing"
     assert (await desk.settle(job, Succeeded(b"1"))).status == "completed"
@@ -264,7 +264,7 @@ async def test_an_attempt_that_is_past_hears_so(desk: Desk) -> None:
     await desk.settle(job, Released())
     await desk.claimed_again(job.id)
 
-    late = await desk.settler.settle(job, Succeeded(b"1"), WORKER.id)
+    late = await desk.settler.settle(End(job, Succeeded(b"1"), WORKER.id))
 
     assert late.status is None
     assert (await desk.office.job(job.id)).status == "processing"
@@ -273,7 +273,7 @@ async def test_an_attempt_that_is_past_hears_so(desk: Desk) -> None:
 async def test_progress_goes_along_with_the_outcome(desk: Desk) -> None:
     job = await desk.claimed()
 
-    await desk.settler.settle(job, Failed("ValueError", "x"), WORKER.id, b'{"done":1}')
+    await desk.settler.settle(End(job, Failed("ValueError", "x"), WORKER.id, b'{"done":1}'))
 
     assert (await desk.office.job(job.id)).progress == b'{"done":1}'
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
 from tests.waiting import eventually
-from treadle.worker.handlers import HandlerLoop, HandlerThreads
+from treadle.worker.handlers import HandlerLoop, HandlerThreads, Inbox
 
 
 @pytest.fixture
@@ -85,34 +86,69 @@ async def test_an_interrupted_coroutine_is_done_only_when_it_has_really_ended(lo
     assert isinstance(ended.exception(), asyncio.CancelledError)
 
 
-async def test_threads_are_used_again(loop: HandlerLoop) -> None:
+def brought(threads: HandlerThreads, work: Callable[[], Any]) -> asyncio.Future[Any]:
+    """What ``work`` returns in one of the threads."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def bring() -> None:
+        loop.call_soon_threadsafe(future.set_result, work())
+
+    threads.run(bring)
+    return future
+
+
+async def test_threads_are_used_again() -> None:
     threads = HandlerThreads()
-    first = await asyncio.wrap_future(threads.run(threading.get_ident))
+    first = await brought(threads, threading.get_ident)
     await eventually(lambda: len(threads._idle) == 1)
 
-    assert await asyncio.wrap_future(threads.run(threading.get_ident)) == first
+    assert await brought(threads, threading.get_ident) == first
 
 
 async def test_a_busy_thread_keeps_nobody_waiting() -> None:
     threads, go_on = HandlerThreads(), threading.Event()
-    waiting = [threads.run(go_on.wait) for _ in range(3)]
+    waiting = [brought(threads, go_on.wait) for _ in range(3)]
 
-    assert await asyncio.wrap_future(threads.run(lambda: 4)) == 4
+    assert await brought(threads, lambda: 4) == 4
 
     go_on.set()
-    assert await asyncio.gather(*map(asyncio.wrap_future, waiting)) == [True] * 3
+    assert await asyncio.gather(*waiting) == [True] * 3
 
 
-@pytest.mark.parametrize("error", [ValueError(), SystemExit(), KeyboardInterrupt(), GeneratorExit()])
-async def test_a_thread_outlives_what_its_work_raises(error: BaseException) -> None:
-    threads = HandlerThreads()
+async def test_what_threads_bring_arrives_once_and_in_few_turns() -> None:
+    received: list[list[int]] = []
+    inbox: Inbox[int] = Inbox(lambda numbers: received.append(list(numbers)))
 
-    def work() -> None:
-        raise error
+    def bring() -> None:
+        for number in range(1000):
+            inbox.bring(number)
 
-    failed = threads.run(work)
-    await eventually(failed.done)
+    bringing = [threading.Thread(target=bring) for _ in range(4)]
+    for thread in bringing:
+        thread.start()
+    for thread in bringing:
+        await asyncio.to_thread(thread.join)
+    await eventually(lambda: sum(map(len, received)) == 4000)
 
-    assert failed.exception() is error
-    assert await asyncio.wrap_future(threads.run(lambda: "on")) == "on"
-    assert await eventually(lambda: len(threads._idle)) <= 2
+    assert sorted(number for numbers in received for number in numbers) == sorted([*range(1000)] * 4)
+
+
+async def test_what_is_brought_in_one_turn_is_received_together() -> None:
+    received: list[list[int]] = []
+    inbox: Inbox[int] = Inbox(lambda numbers: received.append(list(numbers)))
+
+    for number in range(5):
+        inbox.bring(number)
+    await eventually(lambda: received)
+
+    assert received == [[0, 1, 2, 3, 4]]
+
+
+def test_to_a_loop_that_has_ended_nothing_is_brought() -> None:
+    async def make() -> Inbox[int]:
+        return Inbox(lambda _: None)
+
+    inbox = asyncio.run(make())
+
+    inbox.bring(1)

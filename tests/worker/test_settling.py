@@ -21,6 +21,8 @@ from treadle.outcome import NonRetryable, Park, Snooze
 from treadle.service.promote import promote_due
 from treadle.states import Status, Verb
 from treadle.store.protocol import ClaimRequest
+from treadle.worker.attempt import Attempt
+from treadle.worker.executor import _Run
 from treadle.worker.lease import Lease
 
 Payload = dict[str, Any]
@@ -290,19 +292,18 @@ async def test_a_broken_settle_costs_its_own_batch_and_not_the_worker(registry: 
         await house.until(await house.submit("RUN"), Status.COMPLETED)
 
 
-async def test_an_executor_that_breaks_its_promise_costs_the_attempt_and_not_the_slot(
+async def test_a_start_that_breaks_costs_the_attempt_and_not_the_slot(
     registry: Registry, starts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_house(registry, {"TREADLE_CONCURRENCY": "1"}) as house:
-        executor = house.worker._executor
-        run = executor.run
+        begin = _Run.__init__
 
-        async def broken(attempt: Any) -> Any:
+        def broken(run: _Run, attempt: Attempt, *others: Any) -> None:
             if attempt.job.payload == b'{"n":0}':
                 raise RuntimeError("a bug of ours")
-            return await run(attempt)
+            begin(run, attempt, *others)
 
-        monkeypatch.setattr(executor, "run", broken)
+        monkeypatch.setattr(_Run, "__init__", broken)
         ids = await house.submit_many("RUN", 2, max_attempts=1)
 
         failed = await house.until(ids[0])

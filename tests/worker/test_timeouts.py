@@ -33,13 +33,13 @@ async def loop() -> AsyncIterator[HandlerLoop]:
 
 
 @pytest.fixture
-def executor(registry: Registry, loop: HandlerLoop) -> Executor:
+async def executor(registry: Registry, loop: HandlerLoop) -> Executor:
     """Patient: the overrun is never reached."""
     return Executor(registry, loop, HandlerThreads(), overrun_seconds=30)
 
 
 @pytest.fixture
-def impatient(registry: Registry, loop: HandlerLoop) -> Executor:
+async def impatient(registry: Registry, loop: HandlerLoop) -> Executor:
     return Executor(registry, loop, HandlerThreads(), overrun_seconds=SHORT)
 
 

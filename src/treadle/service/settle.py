@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -32,6 +33,19 @@ _OUTCOMES = {
 """What a move did, by where its job stands after it."""
 
 
+_REFUSED = Failed("result_not_storable", "the database refused this attempt's result", retryable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one attempt ended. ``progress``: the newest it told."""
+
+    job: ClaimedJob
+    outcome: Outcome
+    worker_id: WorkerId
+    progress: bytes | None = None
+
+
 class Settler:
     """Ends attempts of one worker process, and writes their progress and checkpoints."""
 
@@ -42,21 +56,32 @@ class Settler:
         )
         self._notes: GroupCommit[Note, bool] = GroupCommit(self._note, resending=self._count_resending)
 
-    async def settle(
-        self, job: ClaimedJob, outcome: Outcome, worker_id: WorkerId, progress: bytes | None = None
-    ) -> Settled:
-        """End ``job``'s attempt with ``outcome``; ``Settled.status`` is ``None`` where the attempt is past.
+    async def settle_all(self, ends: Sequence[End]) -> list[Settled | Exception]:
+        """End attempts with their outcomes; each one's answer, in order.
 
-        Data that the database refuses becomes the failure ``result_not_storable``. Raises ``Unavailable``: then
-        nothing is decided, and the caller keeps the outcome and tries again.
+        ``Settled.status`` is ``None`` where the attempt is past. Data that the database refuses becomes the failure
+        ``result_not_storable``. ``Unavailable`` among the answers: of that attempt nothing is decided, and the
+        caller keeps its outcome and tries again.
         """
+        answers = await self._move(ends)
+        refused = [index for index, answer in enumerate(answers) if isinstance(answer, Unstorable)]
+        if refused:
+            again = [End(ends[index].job, _REFUSED, ends[index].worker_id) for index in refused]
+            for index, answer in zip(refused, await self._move(again), strict=True):
+                answers[index] = answer
+        return answers
+
+    async def settle(self, end: End) -> Settled:
+        """``settle_all`` of one, whose error is raised."""
+        [answer] = await self.settle_all([end])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _move(self, ends: Sequence[End]) -> list[Settled | Exception]:
         now = self._runtime.clock.now()
-        move = msgspec.structs.replace(move_for(self._runtime, job, outcome, worker_id, now), progress=progress)
-        try:
-            return await self._moves.submit(move, len(move.result or b""))
-        except Unstorable:
-            refused = Failed("result_not_storable", "the database refused this attempt's result", retryable=False)
-            return await self._moves.submit(move_for(self._runtime, job, refused, worker_id, now))
+        moves = [move_for(self._runtime, end, now) for end in ends]
+        return await self._moves.submit_all(moves, [len(move.result or b"") for move in moves])
 
     async def release(self, job_id: JobId, attempt: int) -> Settled:
         """Give back a job whose claim this worker never got an answer for; no budget is spent."""
@@ -104,59 +129,61 @@ def count_settled(runtime: Runtime, settled: Sequence[Settled]) -> None:
             runtime.metrics.jobs.add(count, type_name or OTHER, queue or OTHER, _OUTCOMES[status])
 
 
-def move_for(runtime: Runtime, job: ClaimedJob, outcome: Outcome, worker_id: WorkerId, now: datetime) -> Move:
-    """The move that ``outcome`` means for this attempt."""
+def move_for(runtime: Runtime, end: End, now: datetime) -> Move:
+    """The move that an attempt's end means."""
+    job, outcome = end.job, end.outcome
     if isinstance(outcome, Succeeded):
-        artifacts = msgspec.json.encode([_artifact_members(a) for a in outcome.artifacts])
-        return _move(job, Verb.COMPLETE, result=outcome.result, artifacts=artifacts)
+        artifacts = (
+            msgspec.json.encode([_artifact_members(a) for a in outcome.artifacts]) if outcome.artifacts else None
+        )
+        return _move(end, Verb.COMPLETE, result=outcome.result, artifacts=artifacts)
     if isinstance(outcome, Released):
-        return _move(job, Verb.RELEASE)
+        return _move(end, Verb.RELEASE)
     if isinstance(outcome, Aborted):
-        return _move(job, Verb.ABORT)
+        return _move(end, Verb.ABORT)
     if isinstance(outcome, Crashed):
-        return _crash_move(runtime, job, outcome, worker_id, now)
+        return _crash_move(runtime, end, outcome, now)
     if isinstance(outcome, Snoozed):
         if job.snoozes < MAX_SNOOZES:
-            return _move(job, Verb.SNOOZE, run_at=now + timedelta(seconds=outcome.seconds))
+            return _move(end, Verb.SNOOZE, run_at=now + timedelta(seconds=outcome.seconds))
         outcome = Failed("snoozed_too_often", f"asked for later more than {MAX_SNOOZES} times", retryable=False)
     if isinstance(outcome, Parked):
-        failure = _failure(job, "parked", outcome.reason, None, worker_id, now)
-        return _move(job, Verb.BURY, error=failure.message, failure=failure)
+        failure = _failure(end, "parked", outcome.reason, None, now)
+        return _move(end, Verb.BURY, error=failure.message, failure=failure)
     verb = after_failure(job.failures, job.max_attempts, retryable=outcome.retryable)
-    failure = _failure(job, outcome.kind, outcome.message, outcome.traceback, worker_id, now)
+    failure = _failure(end, outcome.kind, outcome.message, outcome.traceback, now)
     run_at = None
     if verb is Verb.RETRY:
         run_at = now + timedelta(seconds=job.backoff.delay_seconds(job.failures + 1, runtime.chance))
-    return _move(job, verb, failures=1, run_at=run_at, error=failure.message, failure=failure)
+    return _move(end, verb, failures=1, run_at=run_at, error=failure.message, failure=failure)
 
 
-def _crash_move(runtime: Runtime, job: ClaimedJob, outcome: Crashed, worker_id: WorkerId, now: datetime) -> Move:
+def _crash_move(runtime: Runtime, end: End, outcome: Crashed, now: datetime) -> Move:
     """As the reaper does for a worker's death (``service/reap``), but at once: the worker saw it happen."""
+    job = end.job
     verb = after_crash(job.crashes, job.max_crashes)
     kind, message, run_at = "crash", outcome.message, None
     if verb is Verb.RETRY:
         run_at = now + timedelta(seconds=job.backoff.delay_seconds(job.crashes + 1, runtime.chance))
     else:
         kind, message = "poison", f"poison: {job.crashes + 1} processes died while running this job; {message}"
-    failure = _failure(job, kind, message, None, worker_id, now)
-    return _move(job, verb, crashes=1, run_at=run_at, error=failure.message, failure=failure)
+    failure = _failure(end, kind, message, None, now)
+    return _move(end, verb, crashes=1, run_at=run_at, error=failure.message, failure=failure)
 
 
-def _move(job: ClaimedJob, verb: Verb, **members: object) -> Move:
-    return Move(job_id=job.id, attempt=job.attempt, verb=verb, **members)  # type: ignore[arg-type]
+def _move(end: End, verb: Verb, **members: object) -> Move:
+    return Move(job_id=end.job.id, attempt=end.job.attempt, verb=verb, progress=end.progress, **members)  # type: ignore[arg-type]
 
 
-def _failure(
-    job: ClaimedJob, kind: str, message: str, traceback: str | None, worker_id: WorkerId, now: datetime
-) -> AttemptError:
+def _failure(end: End, kind: str, message: str, traceback: str | None, now: datetime) -> AttemptError:
     return AttemptError(
-        attempt=job.attempt,
-        started_at=job.started_at,
+        attempt=end.job.attempt,
+        started_at=end.job.started_at,
         ended_at=now,
         kind=clip(kind, 200),
         message=clip(message) or kind,
         traceback=clip(traceback) if traceback is not None else None,
-        worker=worker_id,
+        worker=end.worker_id,
     )
 
 

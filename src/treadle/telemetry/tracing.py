@@ -88,9 +88,13 @@ def flush(seconds: float) -> None:
         force(int(seconds * 1000))
 
 
-def has_spans() -> bool:
-    """Whether there may be spans at all."""
-    return _api() is not None
+def has_spans(traceparent: str | None = None) -> bool:
+    """Whether a span may be seen by anybody: an SDK makes spans, or there is a ``traceparent`` to hand on."""
+    api = _api()
+    if api is None:
+        return False
+    # The API alone is often there, as somebody's dependency; its tracers make nothing, and not for nothing.
+    return traceparent is not None or type(api.get_tracer_provider()).__module__ != "opentelemetry.trace"
 
 
 def _api() -> Any:

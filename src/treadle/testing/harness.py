@@ -31,7 +31,7 @@ from treadle.service import browse, workers
 from treadle.service.claim import claim
 from treadle.service.promote import promote_due
 from treadle.service.runtime import Runtime
-from treadle.service.settle import Settler
+from treadle.service.settle import End, Settler
 from treadle.service.submit import Submitter
 from treadle.settings import parse_settings
 from treadle.states import Status
@@ -243,7 +243,7 @@ class Harness:
             save_checkpoint=self._save_checkpoint,
         )
         outcome = await self._executor.run(attempt)
-        await self._settler.settle(job, outcome, self._worker_id, attempt.progress)
+        await self._settler.settle(End(job, outcome, self._worker_id, attempt.progress))
 
     async def _save_checkpoint(self, attempt: Attempt, checkpoint: bytes) -> None:
         if not await self._settler.note(Note(attempt.id, attempt.job.attempt, checkpoint=checkpoint)):

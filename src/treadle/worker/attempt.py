@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -50,7 +49,7 @@ class Attempt:
         self._lease_valid_until = lease_valid_until
         self._save_checkpoint = save_checkpoint
         self._loop = asyncio.get_running_loop()
-        self._stopped = threading.Event()
+        self._is_stopped = False
         self._interrupt: Callable[[], None] | None = None
         self._progress: bytes | None = None
         self._is_progress_new = False
@@ -74,16 +73,20 @@ class Attempt:
         """Ask the handler to end: its ``job.cancelled`` turns true, an async one gets a ``CancelledError``."""
         if self.stop_reason is None or reason is StopReason.LOST:
             self.stop_reason = reason
-        if not self._stopped.is_set():
-            self._stopped.set()
+        if not self._is_stopped:
+            self._is_stopped = True
             if self._interrupt is not None:
                 self._interrupt()
 
     def interrupt_with(self, interrupt: Callable[[], None]) -> None:
         """How to reach a handler that has just been started."""
         self._interrupt = interrupt
-        if self._stopped.is_set():
+        if self._is_stopped:
             interrupt()
+
+    def handler_ended(self) -> None:
+        """Nobody is left to interrupt, and what would interrupt him, and holds this, can go."""
+        self._interrupt = None
 
     def take_new_progress(self) -> bytes | None:
         """The newest progress if it was not taken yet."""
@@ -107,7 +110,7 @@ class Attempt:
 
     def is_cancelled(self) -> bool:
         """See ``AttemptLink``."""
-        return self._stopped.is_set()
+        return self._is_stopped
 
     def is_lease_valid(self) -> bool:
         """See ``AttemptLink``."""

@@ -60,7 +60,7 @@ class _Child:
         self._artifacts = artifacts
         self._line = line
         self._handlers = HandlerLoop()
-        self._executor = Executor(registry, self._handlers, HandlerThreads(), EVER_SECONDS)
+        self._executor: Executor
         self._threads_at_rest = 0
         self._lease_valid_until = 0.0
         self._attempt: Attempt | None = None
@@ -69,6 +69,7 @@ class _Child:
         self._writer: asyncio.StreamWriter
 
     async def serve(self) -> None:
+        self._executor = Executor(self._registry, self._handlers, HandlerThreads(), EVER_SECONDS)
         reader, self._writer = await asyncio.open_connection(sock=self._line)
         _log_to(self._say_from_any_thread(asyncio.get_running_loop()))
         self._handlers.start()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -34,7 +37,7 @@ from treadle.telemetry.logs import FieldsAdapter
 from treadle.telemetry.tracing import has_spans, span
 from treadle.worker.attempt import Attempt, StopReason
 from treadle.worker.children import Children
-from treadle.worker.handlers import HandlerLoop, HandlerThreads
+from treadle.worker.handlers import HandlerLoop, HandlerThreads, Inbox
 
 logger = logging.getLogger("treadle.handler")
 
@@ -46,9 +49,16 @@ LARGE_PAYLOAD_BYTES = 128 * 1024
 """Decoding more takes milliseconds that the other handlers' loop should not lose."""
 
 
+Result = tuple[Attempt, Outcome]
+Tell = Callable[[Sequence[Result]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Interrupted:
     """The handler let a ``CancelledError`` through."""
+
+
+_Answer = Outcome | _Interrupted
 
 
 class Executor:
@@ -68,49 +78,171 @@ class Executor:
         self._loop = loop
         self._threads = threads
         self._overrun_seconds = overrun_seconds
+        self._inbox: Inbox[tuple[_Run, _Answer]] = Inbox(self._answered)
+        self._ended_over_there: list[tuple[_Run, _Answer]] = []
+        self._running: set[_Run] = set()
+        self._in_children: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.TimerHandle | None = None
         self.stuck = 0
         """Handlers that outlived timeout and overrun: their slots were replaced, their threads are lost."""
 
     async def run(self, attempt: Attempt) -> Outcome:
-        """The attempt's outcome, at the latest when its timeout and the overrun limit have passed.
+        """One attempt's outcome; see ``begin``."""
+        ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-        An attempt that is past its timeout and cannot be stopped keeps its job until it returns or the overrun
-        limit passes: a result that arrives in between counts (the work is done, running it again would do it
-        twice), and so does ``Park`` (a person is to decide, and not the next attempt); any other end is the
-        failure ``timeout``.
+        def tell(results: Sequence[Result]) -> None:
+            if not ended.done():
+                ended.set_result(results[0][1])
+
+        self.begin([attempt], tell)
+        return await ended
+
+    def begin(self, attempts: Sequence[Attempt], tell: Tell) -> None:
+        """Start them all. ``tell`` hears each attempt's outcome, those that come together in one call.
+
+        At the latest it is heard when the attempt's timeout and the overrun limit have passed. An attempt that is
+        past its timeout and cannot be stopped keeps its job until it returns or the overrun limit passes: a result
+        that arrives in between counts (the work is done, running it again would do it twice), and so does ``Park``
+        (a person is to decide, and not the next attempt); any other end is the failure ``timeout``.
         """
+        works: list[_Run] = []
+        results: list[Result] = []
+        now = asyncio.get_running_loop().time()
+        for attempt in attempts:
+            try:
+                outcome = self._begin(attempt, tell, now, works)
+            except Exception as error:  # the slot must outlive a bug of ours
+                outcome = _broken(attempt, error)
+            if outcome is not None:
+                results.append((attempt, outcome))
+        if works:
+            self._loop.run_all(works)
+        if results:
+            tell(results)
+
+    def _begin(self, attempt: Attempt, tell: Tell, now: float, works: list[_Run]) -> Outcome | None:
+        """Start it, or put it to the ``works`` that are started together; its outcome where it is known already."""
         job = attempt.job
         jobtype = self._registry.get(job.type)
         if jobtype is None:
             return Failed("unknown_type", "this worker has no handler for the job's type", retryable=False)
         if attempt.stop_reason is not None:
-            # Stopped between its claim and its slot: user code is not even begun.
+            # Stopped between its claim and its start: user code is not even begun.
             return Released() if attempt.stop_reason is StopReason.SHUTDOWN else Aborted()
         if self._children is not None and (jobtype.isolation is not None or job.crashes > 0):
             # What has taken a process down once may do so again: from now on it buries itself and no neighbour.
-            return await self._children.run(attempt, jobtype.isolation or Isolation())
+            child = self._run_in_child(self._children, attempt, jobtype.isolation or Isolation(), tell)
+            task = asyncio.create_task(child)
+            self._in_children.add(task)
+            task.add_done_callback(self._in_children.discard)
+            return None
+        run = _Run(attempt, self, tell, now + job.timeout_seconds)
         if jobtype.is_async:
-            future, interrupt = self._loop.run(_run_async(jobtype, attempt))
-            attempt.interrupt_with(interrupt)
+            run.coroutine = _run_async(jobtype, attempt)
+            attempt.interrupt_with(run.interrupt)
+            works.append(run)
         else:
-            future = self._threads.run(lambda: _run_blocking(jobtype, attempt))
-        ended = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait((ended,), timeout=job.timeout_seconds)
-        if not done:
-            attempt.stop(StopReason.TIMEOUT)
-            done, _ = await asyncio.wait((ended,), timeout=self._overrun_seconds)
-        if not done:
-            self.stuck += 1
-            # Somebody must read a late exception, or the loop complains about it.
-            ended.add_done_callback(lambda late: late.exception())
-            text = f"still running {self._overrun_seconds:g} s past its timeout of {job.timeout_seconds:g} s"
-            return Failed("timeout", text)
-        return _judged(attempt, ended)
+            self._threads.run(partial(self._run_in_thread, jobtype, run))
+        self._running.add(run)
+        self._watch_for(run.due_at)
+        return None
+
+    def cancel(self, run: _Run) -> None:
+        """Cancel a run's coroutine, from any thread."""
+        self._loop.cancel(run)
+
+    def _run_in_thread(self, jobtype: JobType, run: _Run) -> None:
+        self._inbox.bring((run, _run_blocking(jobtype, run.attempt)))
+
+    async def _run_in_child(self, children: Children, attempt: Attempt, isolation: Isolation, tell: Tell) -> None:
+        try:
+            outcome = await children.run(attempt, isolation)
+        except Exception as error:  # the slot must outlive a bug of ours
+            outcome = _broken(attempt, error)
+        tell([(attempt, outcome)])
+
+    def ended(self, run: _Run, answer: _Answer) -> None:
+        """A run's coroutine ended; called on the handlers' loop. What ends in one turn is brought in the next."""
+        self._ended_over_there.append((run, answer))
+        if len(self._ended_over_there) == 1:
+            self._loop.call_soon(self._bring_ended)
+
+    def _bring_ended(self) -> None:
+        ended, self._ended_over_there = self._ended_over_there, []
+        self._inbox.bring(*ended)
+
+    def _answered(self, answers: Sequence[tuple[_Run, _Answer]]) -> None:
+        told: dict[Tell, list[Result]] = {}
+        for run, answer in answers:
+            if run in self._running:  # else it was given up
+                self._running.discard(run)
+                run.attempt.handler_ended()
+                told.setdefault(run.tell, []).append((run.attempt, _judged(run.attempt, answer)))
+        for tell, results in told.items():
+            tell(results)
+
+    # ---------------------------------------------------------------------------------- time limits
+
+    def _watch_for(self, due_at: float) -> None:
+        """Look at ``due_at``, if not before. One timer for all: most attempts end long before their timeout, and a
+        timer for each would cost as much as all the rest of a small one."""
+        if self._watch is None or due_at < self._watch.when():
+            if self._watch is not None:
+                self._watch.cancel()
+            self._watch = asyncio.get_running_loop().call_at(due_at, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        now = asyncio.get_running_loop().time()
+        for run in [run for run in self._running if run.due_at <= now]:
+            self._overdue(run, now)
+        if self._running:
+            self._watch_for(min(run.due_at for run in self._running))
+
+    def _overdue(self, run: _Run, now: float) -> None:
+        if not run.is_overdue:
+            run.is_overdue = True
+            run.due_at = now + self._overrun_seconds
+            run.attempt.stop(StopReason.TIMEOUT)
+            return
+        self.stuck += 1
+        self._running.discard(run)
+        timeout_seconds = run.attempt.job.timeout_seconds
+        text = f"still running {self._overrun_seconds:g} s past its timeout of {timeout_seconds:g} s"
+        run.tell([(run.attempt, Failed("timeout", text))])
 
 
-def _judged(attempt: Attempt, ended: asyncio.Future[Outcome | _Interrupted]) -> Outcome:
-    error = ended.exception() if not ended.cancelled() else asyncio.CancelledError()
-    outcome = _of_exception(error) if error is not None else ended.result()
+class _Run:
+    """One attempt in this process, from its start to its answer. Implements ``Work``."""
+
+    __slots__ = ("_executor", "attempt", "coroutine", "due_at", "is_overdue", "task", "tell")
+
+    def __init__(self, attempt: Attempt, executor: Executor, tell: Tell, due_at: float) -> None:
+        self.attempt = attempt
+        self.coroutine: Coroutine[Any, Any, Any]
+        self.task: asyncio.Task[Any] | None = None
+        self.tell = tell
+        self.due_at = due_at
+        """Seconds on the worker's loop: the end of its timeout, then that of its overrun."""
+        self.is_overdue = False
+        self._executor = executor
+
+    def interrupt(self) -> None:
+        """Cancel its coroutine, from any thread."""
+        self._executor.cancel(self)
+
+    def ended(self, task: asyncio.Task[Any]) -> None:
+        """See ``Work.ended``."""
+        self.task = None
+        self._executor.ended(self, _Interrupted() if task.cancelled() else task.result())
+
+
+def _broken(attempt: Attempt, error: Exception) -> Failed:
+    logger.error("running a job broke the worker's own code", extra={"job": attempt.id}, exc_info=error)
+    return Failed("internal_error", type(error).__name__)
+
+
+def _judged(attempt: Attempt, outcome: _Answer) -> Outcome:
     reason = attempt.stop_reason
     if isinstance(outcome, Succeeded | Parked) or reason is None:
         return Failed("CancelledError", "the handler was cancelled") if isinstance(outcome, _Interrupted) else outcome
@@ -121,7 +253,7 @@ def _judged(attempt: Attempt, ended: asyncio.Future[Outcome | _Interrupted]) -> 
     return Aborted()
 
 
-async def _run_async(jobtype: JobType, attempt: Attempt) -> Outcome | _Interrupted:
+async def _run_async(jobtype: JobType, attempt: Attempt) -> _Answer:
     try:
         if len(attempt.job.payload) > LARGE_PAYLOAD_BYTES:
             arguments = await asyncio.to_thread(_arguments, jobtype, attempt)
@@ -138,7 +270,7 @@ async def _run_async(jobtype: JobType, attempt: Attempt) -> Outcome | _Interrupt
         return _of_exception(error)
 
 
-def _run_blocking(jobtype: JobType, attempt: Attempt) -> Outcome | _Interrupted:
+def _run_blocking(jobtype: JobType, attempt: Attempt) -> _Answer:
     try:
         arguments = _arguments(jobtype, attempt)
         hit("worker.before_handler")
@@ -154,9 +286,9 @@ def _run_blocking(jobtype: JobType, attempt: Attempt) -> Outcome | _Interrupted:
 
 def _span(attempt: Attempt) -> AbstractContextManager[None]:
     """Around the handler: it goes on with the trace that its job was submitted in, where there is OpenTelemetry."""
-    if not has_spans():
-        return _NO_SPAN
     job = attempt.job
+    if not has_spans(job.traceparent):
+        return _NO_SPAN
     # The names of OpenTelemetry's semantic conventions for messaging.
     attributes = {
         "messaging.system": "treadle",

@@ -9,21 +9,66 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+import uvloop
 
 Answer = TypeVar("Answer")
 
 logger = logging.getLogger("treadle.handler")
 
 
+class Work(Protocol):
+    """Something for the handlers' loop to run: a coroutine and what is to happen at its end, both over there."""
+
+    coroutine: Coroutine[Any, Any, Any]
+    task: asyncio.Task[Any] | None
+
+    def ended(self, task: asyncio.Task[Any], /) -> None:
+        """``task`` has really ended, or was cancelled before it began."""
+        ...
+
+
+class Inbox(Generic[Answer]):
+    """What other threads bring to the loop that made it; many answers that come together are one wake-up.
+
+    ``receive`` is called on that loop with all that has come.
+    """
+
+    def __init__(self, receive: Callable[[Sequence[Answer]], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._receive = receive
+        self._brought: deque[Answer] = deque()
+        self._is_told = False
+
+    def bring(self, *answers: Answer) -> None:
+        """Hand over, from any thread. To a loop that has ended nothing is brought."""
+        self._brought.extend(answers)
+        # Looked at after the append: whoever takes resets it before he takes, so that nothing is left behind.
+        if not self._is_told:
+            self._is_told = True
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        self._is_told = False
+        taken: list[Answer] = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self._brought.popleft())
+        if taken:
+            self._receive(taken)
+
+
 class HandlerLoop:
     """An asyncio loop in a daemon thread."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="treadle-handlers", daemon=True)
 
@@ -51,6 +96,24 @@ class HandlerLoop:
 
         self._loop.call_soon_threadsafe(begin)
         return ended, interrupt
+
+    def run_all(self, works: Sequence[Work]) -> None:
+        """Start them in tasks of their own, so that no handler meets another one's context variables."""
+        self._loop.call_soon_threadsafe(self._begin, works)
+
+    def cancel(self, work: Work) -> None:
+        """Cancel its task, from any thread."""
+        # Behind its beginning in the loop's line: the task is there.
+        self._loop.call_soon_threadsafe(lambda: work.task is not None and work.task.cancel())
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call in the loop's next turn; for what runs on it already."""
+        self._loop.call_soon(callback)
+
+    def _begin(self, works: Sequence[Work]) -> None:
+        for work in works:
+            work.task = self._loop.create_task(work.coroutine)
+            work.task.add_done_callback(work.ended)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -82,25 +145,14 @@ class HandlerThreads:
     def __init__(self) -> None:
         self._idle: deque[SimpleQueue[Callable[[], None]]] = deque()
 
-    def run(self, work: Callable[[], Answer]) -> Future[Answer]:
-        """Run ``work`` in an idle thread, or in a new one."""
-        ended: Future[Answer] = Future()
+    def run(self, work: Callable[[], None]) -> None:
+        """Run ``work``, which raises nothing, in an idle thread or in a new one."""
         try:
             inbox = self._idle.pop()
         except IndexError:
             inbox = SimpleQueue()
             threading.Thread(target=self._serve, args=(inbox,), name="treadle-handler", daemon=True).start()
-
-        def call() -> None:
-            try:
-                answer = work()
-            except BaseException as error:
-                ended.set_exception(error)
-            else:
-                ended.set_result(answer)
-
-        inbox.put(call)
-        return ended
+        inbox.put(work)
 
     def _serve(self, inbox: SimpleQueue[Callable[[], None]]) -> None:
         while True:

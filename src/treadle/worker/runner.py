@@ -12,10 +12,10 @@ from treadle.job import ClaimedJob
 from treadle.outcome import Failed, Outcome, Succeeded
 from treadle.service.claim import claim
 from treadle.service.runtime import Runtime
-from treadle.service.settle import Settler
-from treadle.store.protocol import Note
+from treadle.service.settle import End, Settler
+from treadle.store.protocol import Note, Settled
 from treadle.worker.attempt import Attempt
-from treadle.worker.executor import Executor
+from treadle.worker.executor import Executor, Result
 from treadle.worker.holding import Holding
 from treadle.worker.lease import Lease
 
@@ -41,10 +41,10 @@ class Runner:
         self._settler = settler
         self._lease = lease
         self._executor = executor
-        self._inbox: asyncio.Queue[Attempt] = asyncio.Queue()
         self._idle = runtime.settings.concurrency
         self._has_room = asyncio.Event()
         self._has_room.set()
+        self._unsettled = 0
         self._settling: set[asyncio.Task[None]] = set()
 
     @property
@@ -77,12 +77,6 @@ class Runner:
                 scan_again = claimed == limit
                 pause_seconds = settings.poll_seconds if claimed else min(2 * pause_seconds, settings.reconcile_seconds)
 
-    async def work_forever(self) -> None:
-        """One slot: attempt after attempt."""
-        while True:
-            # No name here for the attempt: an idle slot would keep its payload in memory until the next one comes.
-            await self._work_on(await self._inbox.get())
-
     async def write_progress_forever(self) -> None:
         """Write the newest progress of each attempt once a second."""
         while True:
@@ -97,7 +91,7 @@ class Runner:
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait until no slot runs and everything is settled; whether that came true in time."""
         deadline = self._runtime.clock.rising() + timeout_seconds
-        while self.running or self._settling or not self._inbox.empty():
+        while self.running or self._settling:
             left_seconds = deadline - self._runtime.clock.rising()
             if left_seconds <= 0:
                 return False
@@ -115,30 +109,24 @@ class Runner:
                 await self._lease.next_beat()
         raise LeaseLost("this attempt is past: another one counts now")
 
-    async def _work_on(self, attempt: Attempt) -> None:
-        began = self._runtime.clock.rising()
-        try:
-            outcome = await self._executor.run(attempt)
-        except Exception as error:  # the executor promises not to raise; a slot must outlive a broken promise
-            logger.exception("running a job broke the worker's own code", extra=_fields(attempt))
-            outcome = Failed("internal_error", type(error).__name__)
-        finally:
-            self._set_idle(self._idle + 1)
-            self._runtime.metrics.run_seconds.observe(self._runtime.clock.rising() - began, attempt.job.type)
-        # Settled beside the slot: the next batch is claimed and run while this one is being written.
-        task = asyncio.create_task(self._settle(attempt, outcome))
+    def _ended(self, results: Sequence[Result]) -> None:
+        now = self._runtime.clock.rising()
+        run_seconds = self._runtime.metrics.run_seconds
+        for attempt, _ in results:
+            attempt.is_settling = True
+            run_seconds.observe(now - attempt.claimed_at, attempt.job.type)
+        self._idle += len(results)
+        self._unsettled += len(results)
+        # Settled beside the slots: the next batch is claimed and run while this one is being written.
+        task = asyncio.create_task(self._settle(results))
         self._settling.add(task)
-        task.add_done_callback(self._settled)
-        self._tell_room()
-
-    def _settled(self, task: asyncio.Task[None]) -> None:
-        self._settling.discard(task)
+        task.add_done_callback(self._settling.discard)
         self._tell_room()
 
     @property
     def _room(self) -> int:
         """How many jobs may be claimed now."""
-        unsettled = MAX_UNSETTLED * self._runtime.settings.concurrency - len(self._settling)
+        unsettled = MAX_UNSETTLED * self._runtime.settings.concurrency - self._unsettled
         return min(self._idle, unsettled)
 
     def _tell_room(self) -> None:
@@ -180,9 +168,9 @@ class Runner:
                 attempts = [self._attempt(job) for job in jobs]
         finally:
             self._holding.end_claim(number, attempts)
-        for attempt in attempts:
-            self._inbox.put_nowait(attempt)
-        self._set_idle(self._idle - len(attempts))
+        self._idle -= len(attempts)
+        self._tell_room()
+        self._executor.begin(attempts, self._ended)
         return len(jobs)
 
     def _attempt(self, job: ClaimedJob) -> Attempt:
@@ -191,35 +179,58 @@ class Runner:
             self._lease.worker_id,
             clock=self._runtime.clock,
             artifacts=self._runtime.artifacts,
-            lease_valid_until=lambda: self._lease.valid_until,
+            lease_valid_until=self._lease_valid_until,
             save_checkpoint=self.save_checkpoint,
         )
 
-    async def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        attempt.is_settling = True
-        while not attempt.is_lost:
-            try:
-                settled = await self._settler.settle(attempt.job, outcome, attempt.worker_id, attempt.progress)
-            except Unavailable:
-                # Kept until the store is back; the beat goes first, since it may say that we were given up.
-                await self._lease.next_beat()
-                continue
-            except Exception:
-                logger.exception("an outcome could not be settled", extra=_fields(attempt))
-                if outcome is _UNSETTLED:
-                    break
-                # Dropped, the job would be released and run again, for ever: as a failure, its budget ends it.
-                outcome = _UNSETTLED
-                continue
-            if settled.status is None:
-                logger.warning("an outcome came too late and was dropped", extra=_fields(attempt))
-            else:
-                _log(attempt, outcome, settled.status)
-            break
-        self._holding.drop(attempt)
+    def _lease_valid_until(self) -> float:
+        return self._lease.valid_until
 
-    def _set_idle(self, idle: int) -> None:
-        self._idle = idle
+    async def _settle(self, results: Sequence[Result]) -> None:
+        while results:
+            results = await self._settle_once([result for result in results if not self._has_lost(result[0])])
+
+    async def _settle_once(self, results: Sequence[Result]) -> list[Result]:
+        """Settle those that can be; what is to be tried again."""
+        ends = [End(attempt.job, outcome, attempt.worker_id, attempt.progress) for attempt, outcome in results]
+        again: list[Result] = []
+        is_away = False
+        for result, answer in zip(results, await self._answers(ends), strict=True):
+            attempt, outcome = result
+            if isinstance(answer, Settled):
+                _log(attempt, outcome, answer.status)
+                self._drop(attempt)
+            elif isinstance(answer, Unavailable):
+                is_away = True
+                again.append(result)
+            else:
+                logger.error("an outcome could not be settled", extra=_fields(attempt), exc_info=answer)
+                if outcome is _UNSETTLED:
+                    self._drop(attempt)
+                else:
+                    # Dropped, the job would be released and run again, for ever: as a failure, its budget ends it.
+                    again.append((attempt, _UNSETTLED))
+        if is_away:
+            # Kept until the store is back; the beat goes first, since it may say that we were given up.
+            await self._lease.next_beat()
+        return again
+
+    async def _answers(self, ends: Sequence[End]) -> list[Settled | Exception]:
+        try:
+            return await self._settler.settle_all(ends)
+        except Exception as error:  # a bug, met by one of them: it is not the others' end
+            if len(ends) == 1:
+                return [error]
+            return [answer for end in ends for answer in await self._answers([end])]
+
+    def _has_lost(self, attempt: Attempt) -> bool:
+        if attempt.is_lost:
+            self._drop(attempt)
+        return attempt.is_lost
+
+    def _drop(self, attempt: Attempt) -> None:
+        self._unsettled -= 1
+        self._holding.drop(attempt)
         self._tell_room()
 
 
@@ -228,9 +239,13 @@ def _fields(attempt: Attempt) -> dict[str, object]:
     return {"job": job.id, "type": job.type, "attempt": job.attempt, "worker": attempt.worker_id}
 
 
-def _log(attempt: Attempt, outcome: Outcome, status: str) -> None:
+def _log(attempt: Attempt, outcome: Outcome, status: str | None) -> None:
+    if isinstance(outcome, Succeeded) and status is not None and not logger.isEnabledFor(logging.DEBUG):
+        return
     extra = {**_fields(attempt), "status": status}
-    if isinstance(outcome, Failed):
+    if status is None:
+        logger.warning("an outcome came too late and was dropped", extra=_fields(attempt))
+    elif isinstance(outcome, Failed):
         logger.warning("%s: %s", outcome.kind, outcome.message, extra=extra)
     elif isinstance(outcome, Succeeded):
         logger.debug("done", extra=extra)

@@ -43,7 +43,7 @@ class Worker:
         self._tell_slots()
         self._claiming: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> int:
@@ -63,9 +63,7 @@ class Worker:
         if self._children is not None and any(jobtype.isolation is not None for jobtype in self._runtime.registry):
             await self._children.warm()
         await self.lease.begin()
-        slots = range(self._runtime.settings.concurrency)
-        self._tasks = [asyncio.create_task(self._runner.work_forever()) for _ in slots]
-        self._tasks.append(asyncio.create_task(self._runner.write_progress_forever()))
+        self._writing = asyncio.create_task(self._runner.write_progress_forever())
         self._beating = asyncio.create_task(self.lease.run())
         self._claiming = asyncio.create_task(self._runner.claim_forever())
         logger.info(
@@ -94,7 +92,8 @@ class Worker:
             await asyncio.wait_for(self.lease.end(), LAST_WORDS_SECONDS)
         except (Unavailable, TimeoutError) as error:
             logger.warning("could not end the lease; others will find it expired: %s", error)
-        await _cancelled(*self._tasks)
+        if self._writing is not None:
+            await _cancelled(self._writing)
         if self._children is not None:
             await self._children.aclose()
         await self._run_stop_hooks()

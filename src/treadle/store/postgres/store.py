@@ -140,7 +140,10 @@ class PostgresStore:
         """See ``Store.settle``."""
         if not moves:
             return []
-        rows = await self._connections.write(SQL["settle"], writing.settle_values(moves, now))
+        if all(move.verb is Verb.COMPLETE for move in moves):
+            rows = await self._connections.write(SQL["complete"], writing.complete_values(moves, now))
+        else:
+            rows = await self._connections.write(SQL["settle"], writing.settle_values(moves, now))
         standing = {job_id(row): row for row in rows}
         unmoved = [move.job_id for move in moves if move.job_id not in standing]
         if unmoved:

@@ -40,6 +40,7 @@ _KEEPS_ERROR = frozenset({Verb.RELEASE, Verb.SNOOZE, Verb.ABORT})
 _ENDS = [verb for verb in Verb if sources_of(verb, Actor.SETTLER)]
 _TARGETS = {verb: (target_of(verb), target_of(verb, cancel_requested=True)) for verb in _ENDS}
 """Where each end leads, without and with a cancel requested."""
+_COMPLETED = target_of(Verb.COMPLETE).value
 _ENDINGS: Values = {
     "ending_verbs": [verb.value for verb in _ENDS],
     "ending_targets": [target_of(verb).value for verb in _ENDS],
@@ -131,27 +132,42 @@ def settle_values(moves: Sequence[Move], now: datetime) -> Values:
 
     Of moves of one attempt the first counts: an UPDATE would take any of them.
     """
+    sent = _first_of_each(moves)
+    return {
+        **_ENDINGS,
+        **_ends_values(sent, now),
+        "max_kept_errors": MAX_KEPT_ERRORS,
+        "verbs": [move.verb.value for move in sent],
+        "failures": [move.failures for move in sent],
+        "crashes": [move.crashes for move in sent],
+        "run_ats": [move.run_at for move in sent],
+        "errors": [move.error for move in sent],
+        "failure": [_failure(move) for move in sent],
+    }
+
+
+def complete_values(moves: Sequence[Move], now: datetime) -> Values:
+    """What the query ``complete`` takes: of moves that all complete, what ``settle_values`` is of all."""
+    return {**_ends_values(_first_of_each(moves), now), "target": _COMPLETED}
+
+
+def _first_of_each(moves: Sequence[Move]) -> list[Move]:
     first: dict[tuple[JobId, int], Move] = {}
     for move in moves:
         if move.verb not in _TARGETS:
             raise ValueError(f"{move.verb} ends no attempt")
         first.setdefault((move.job_id, move.attempt), move)
-    sent = [first[name] for name in sorted(first)]
+    return [first[name] for name in sorted(first)]
+
+
+def _ends_values(sent: Sequence[Move], now: datetime) -> Values:
     return {
-        **_ENDINGS,
         "now": now,
-        "max_kept_errors": MAX_KEPT_ERRORS,
         "ids": [move.job_id for move in sent],
         "attempts": [move.attempt for move in sent],
-        "verbs": [move.verb.value for move in sent],
-        "failures": [move.failures for move in sent],
-        "crashes": [move.crashes for move in sent],
-        "run_ats": [move.run_at for move in sent],
         "results": [move.result for move in sent],
-        "errors": [move.error for move in sent],
         "artifacts": [move.artifacts for move in sent],
         "progress": [move.progress for move in sent],
-        "failure": [_failure(move) for move in sent],
     }
 
 

@@ -134,6 +134,17 @@ FROM unnest(:ids::uuid[], :attempts::int[], :verbs::text[], :failures::int[], :c
 WHERE job.id = move.id AND job.attempts = move.attempt AND job.status || '' = 'processing'
 RETURNING job.id, job.attempts, job.status, cancel_requested, type, queue, priority;
 
+-- name: complete
+-- What settle does to a batch of nothing but successes, as almost every batch is: half the arrays, no second join.
+UPDATE jobs job
+SET status = :target::text, worker_id = NULL, updated_at = :now::timestamptz, run_at = NULL, finished_at = :now,
+    result = move.result, error = NULL, artifacts = coalesce(move.artifacts, '[]'),
+    progress = coalesce(move.progress, job.progress)
+FROM unnest(:ids::uuid[], :attempts::int[], :results::json[], :artifacts::json[], :progress::json[])
+  AS move (id, attempt, result, artifacts, progress)
+WHERE job.id = move.id AND job.attempts = move.attempt AND job.status || '' = 'processing'
+RETURNING job.id, job.attempts, job.status, cancel_requested, type, queue, priority;
+
 -- name: settled
 -- How the jobs of refused moves stand.
 SELECT id, attempts, status, cancel_requested, type, queue, priority FROM jobs WHERE id = ANY (:ids::uuid[]);
