@@ -18,6 +18,7 @@ from treadle.worker.attempt import Attempt
 from treadle.worker.executor import Executor, Result
 from treadle.worker.holding import Holding
 from treadle.worker.lease import Lease
+from treadle.worker.search import Search
 
 logger = logging.getLogger("treadle.worker")
 
@@ -56,16 +57,15 @@ class Runner:
         """Take hints, and look for work without them; see design: the safety net is the worker itself."""
         settings = self._runtime.settings
         pause_seconds = settings.poll_seconds
-        scan_again = True
-        scanned_at = 0.0
+        search = Search(settings.reconcile_seconds)
         while True:
             # Again after the wait: handlers that end before it returns may have taken the room that ended it.
             while (limit := self._room) <= 0:
                 await self._has_room.wait()
             ids: Sequence[JobId] | None = None
-            is_due = self._runtime.clock.rising() - scanned_at >= settings.reconcile_seconds
-            if not scan_again and not is_due:
-                ids = await self._take(limit, pause_seconds * self._runtime.chance.uniform(0.5, 1.0))
+            if not search.is_due(self._runtime.clock.rising()):
+                wait_seconds = 0.0 if search.is_probing else pause_seconds * self._runtime.chance.uniform(0.5, 1.0)
+                ids = await self._take(limit, wait_seconds)
             try:
                 claimed = await self._claim(ids, limit)
             except Exception as error:  # an outage, or a bug: a worker that never claims again helps nobody
@@ -73,9 +73,10 @@ class Runner:
                 await asyncio.sleep(settings.poll_seconds * self._runtime.chance.uniform(0.5, 1.0))
                 continue
             if ids is None:
-                scanned_at = self._runtime.clock.rising()
-                scan_again = claimed == limit
+                search.scanned(claimed, limit, self._runtime.clock.rising())
                 pause_seconds = settings.poll_seconds if claimed else min(2 * pause_seconds, settings.reconcile_seconds)
+            else:
+                search.hinted(ids, len(claimed))
 
     async def write_progress_forever(self) -> None:
         """Write the newest progress of each attempt once a second."""
@@ -156,8 +157,8 @@ class Runner:
         exc_info = None if isinstance(error, Unavailable) else error  # an outage needs no traceback, a bug does
         logger.warning("%s: %s", what, error, extra={"worker": self._lease.worker_id}, exc_info=exc_info)
 
-    async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> int:
-        """Claim and hand over to the slots; how many came."""
+    async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> list[JobId]:
+        """Claim and hand over to the handlers; what came."""
         number = self._holding.begin_claim()
         worker_id = self._lease.worker_id
         attempts: list[Attempt] = []
@@ -171,7 +172,7 @@ class Runner:
         self._idle -= len(attempts)
         self._tell_room()
         self._executor.begin(attempts, self._ended)
-        return len(jobs)
+        return [job.id for job in jobs]
 
     def _attempt(self, job: ClaimedJob) -> Attempt:
         return Attempt(
