@@ -1,0 +1,78 @@
+// Graphile Worker on PostgreSQL, with its local queue and batched completion.
+//
+// Its performance page: a local queue of 500, completions and failures in batches without a delay, a pool of one more
+// than the concurrency; and no line of log for each success, as its own performance test has it.
+
+process.env.NO_LOG_SUCCESS = "1"; // read when the package is loaded, hence the imports below
+
+const { Logger, makeWorkerUtils, run } = await import("graphile-worker");
+const { default: pg } = await import("pg");
+const { main } = await import("./contract.mjs");
+
+const TASK = "noop";
+const PENDING = "select from graphile_worker._private_jobs order by id desc limit 1"; // the newest goes last
+
+const connectionString = process.env.DATABASE_URL;
+const BATCHING = { localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 };
+const logger = new Logger(() => (level, message) => {
+  if (level === "error" || level === "warning") console.error(message);
+});
+let pool = null;
+let utils = null;
+
+await main({
+  about: {
+    name: "graphile-worker, local queue",
+    package: "graphile-worker",
+    store: "PostgreSQL",
+    page: "https://worker.graphile.org/docs/performance",
+    settings: {
+      concurrentJobs: "as many as slots",
+      maxPoolSize: "slots + 1; 10 (default) to submit",
+      ...BATCHING,
+      bulk: "addJobs by 1,000",
+    },
+    history: "none: a finished job is deleted",
+    after_kill: "locked for 4 h, with all jobs of its local queue; nothing frees them before but its Pro version",
+  },
+  submits: ["one", "in_flight", "bulk"],
+  batch: 1000,
+
+  async prepare() {
+    const client = new pg.Client({ connectionString });
+    await client.connect();
+    await client.query("drop schema if exists graphile_worker cascade");
+    await client.end();
+    utils = await makeWorkerUtils({ preset: { worker: { connectionString, logger } } });
+    await utils.migrate();
+    await utils.release();
+  },
+
+  async connect() {
+    pool = new pg.Pool({ connectionString, max: 10 });
+    pool.on("error", console.error);
+    utils = await makeWorkerUtils({ pgPool: pool, preset: { worker: { logger } } });
+    await pool.query("select 1");
+  },
+
+  submitOne: (n) => utils.addJob(TASK, { n }),
+
+  submitMany: (numbers) => utils.addJobs(numbers.map((n) => ({ identifier: TASK, payload: { n } }))),
+
+  pending: async () => (await pool.query(PENDING)).rowCount > 0,
+
+  async work(slots, started) {
+    const runner = await run({
+      preset: { worker: { connectionString, logger, concurrentJobs: slots, maxPoolSize: slots + 1, ...BATCHING } },
+      taskList: { [TASK]: async () => started() },
+      noHandleSignals: true,
+    });
+    runner.promise.catch(console.error);
+    return () => runner.stop();
+  },
+
+  async close() {
+    await utils.release();
+    await pool.end();
+  },
+});
