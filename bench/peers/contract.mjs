@@ -7,10 +7,12 @@
 //   connect()                opens what submitting needs and asks the server one thing
 //   submitOne(n)             one job with payload {n}, resolved when its store has said yes
 //   submitMany(numbers)      the documented bulk call, at most `batch` numbers at once
+//   settle()                 if there: after the clock of a submission, what the server would do by itself in a while
 //   pending()                true while a job waits or is in hand
 //   work(slots, started)     runs a worker whose handler only calls started(); resolves to a function that stops it
 //   close()                  closes what connect() opened
-// All but about, submits and batch are async. Times are CLOCK_MONOTONIC, in seconds unless a name says otherwise.
+//   pollingSeconds           if there: how often an idle worker looks for jobs, where no one wakes it
+// All functions are async. Times are CLOCK_MONOTONIC, in seconds unless a name says otherwise.
 
 import { closeSync, openSync, readFileSync, readSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -133,6 +135,7 @@ const COMMANDS = {
       for (let at = 0; at < jobs; at += peer.batch) await peer.submitMany(numbers.slice(at, at + peer.batch));
     }
     const seconds = monotonic() - begun;
+    await peer.settle?.(); // PostgreSQL plans by statistics that it gathers within a minute: a drain begins earlier
     await peer.close();
     say({ seconds, jobs });
   },
@@ -163,16 +166,18 @@ const COMMANDS = {
     await peer.close();
   },
 
+  // A worker that polls sleeps from one job's end on: a next job that comes always at once would always wait longest.
   async ping(peer, { count, gap }) {
     const starts = new Starts(process.env.BENCH_DIR);
     const latencies = [];
+    const pollingSeconds = peer.pollingSeconds ?? 0;
     await peer.connect();
     for (let n = 0; n < count; n += 1) {
       const before = starts.read().count;
       const submitted = monotonic();
       await peer.submitOne(n);
       latencies.push((startAfter(starts, before) - submitted) * 1000);
-      await sleep(gap * (0.5 + Math.random()) * 1000);
+      await sleep((gap * (0.5 + Math.random()) + pollingSeconds * Math.random()) * 1000);
     }
     starts.close();
     await peer.close();

@@ -17,8 +17,9 @@ const BATCHING = { localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobB
 const logger = new Logger(() => (level, message) => {
   if (level === "error" || level === "warning") console.error(message);
 });
-let pool = null;
 let utils = null;
+
+const ask = (sql) => utils.withPgClient((client) => client.query(sql));
 
 await main({
   about: {
@@ -43,23 +44,23 @@ await main({
     await client.connect();
     await client.query("drop schema if exists graphile_worker cascade");
     await client.end();
-    utils = await makeWorkerUtils({ preset: { worker: { connectionString, logger } } });
-    await utils.migrate();
-    await utils.release();
+    const maker = await makeWorkerUtils({ preset: { worker: { connectionString, logger } } });
+    await maker.migrate();
+    await maker.release();
   },
 
   async connect() {
-    pool = new pg.Pool({ connectionString, max: 10 });
-    pool.on("error", console.error);
-    utils = await makeWorkerUtils({ pgPool: pool, preset: { worker: { logger } } });
-    await pool.query("select 1");
+    utils = await makeWorkerUtils({ preset: { worker: { connectionString, logger } } });
+    await ask("select 1");
   },
 
   submitOne: (n) => utils.addJob(TASK, { n }),
 
   submitMany: (numbers) => utils.addJobs(numbers.map((n) => ({ identifier: TASK, payload: { n } }))),
 
-  pending: async () => (await pool.query(PENDING)).rowCount > 0,
+  settle: () => ask("analyze graphile_worker._private_jobs"),
+
+  pending: async () => (await ask(PENDING)).rowCount > 0,
 
   async work(slots, started) {
     const runner = await run({
@@ -71,8 +72,5 @@ await main({
     return () => runner.stop();
   },
 
-  async close() {
-    await utils.release();
-    await pool.end();
-  },
+  close: () => utils.release(),
 });
