@@ -31,13 +31,13 @@ await main({
       concurrentJobs: "as many as slots",
       maxPoolSize: "slots + 1; 10 (default) to submit",
       ...BATCHING,
-      bulk: "addJobs by 1,000",
+      bulk: "addJobs by 10,000",
     },
     history: "none: a finished job is deleted",
     after_kill: "locked for 4 h, with all jobs of its local queue; nothing frees them before but its Pro version",
   },
   submits: ["one", "in_flight", "bulk"],
-  batch: 1000,
+  batch: 10000,
 
   async prepare() {
     const client = new pg.Client({ connectionString });
