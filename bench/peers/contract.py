@@ -60,6 +60,11 @@ def payload(number: int) -> dict[str, int]:
     return {"n": number}
 
 
+def payload_json(number: int) -> bytes:
+    """The same for peers that take bytes and leave the writing to their users."""
+    return json.dumps(payload(number)).encode()
+
+
 def database_url() -> str:
     """`postgresql://…` of an empty database and its superuser. KeyError if the environment does not say."""
     return os.environ["DATABASE_URL"]
