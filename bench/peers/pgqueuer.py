@@ -11,12 +11,11 @@ sys.path.append(sys.path.pop(0))  # this file bears the package's name
 
 import asyncpg
 import uvloop
+from contract import Peer, database_url, main, payload_json, started, until_terminated
 from pgqueuer import PgQueuer
 from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.models import Job
 from pgqueuer.queries import Queries
-
-from contract import Peer, database_url, main, payload_json, started, until_terminated
 
 ENTRYPOINT = "noop"
 BATCH_SIZE = 1_000
