@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from bench import results as results_files
+from bench.builtin_jobs import BuiltinJobs
 from bench.chart import chart_of
 from bench.contests import PAIRINGS, QUICK_PEERS
 from bench.environments import PEERS, ROOT, WORK, NoEnvironment, command_of, peer_names
+from bench.flat import Flat
 from bench.peer import Peer
 from bench.program import ProgramFailed
 from bench.results import Results, Server
@@ -24,13 +26,13 @@ from bench.sample import Log, Sample
 from bench.scene import FULL, QUICK, Contest, Scene
 from bench.servers import POSTGRES_SETTINGS, REDIS_SETTINGS, Servers
 from bench.side import About
-from bench.table import number, table_of, verdict_parts
+from bench.table import bar_text, measure, number, table_of, verdict_word
 from bench.treadle_side import TreadleSide
 from bench.verdict import TREADLE
 from bench.wrk import NoWrk, need_wrk
 from tests.servers.program import MissingServer
 
-CONTESTS: Sequence[Contest] = (*PAIRINGS,)
+CONTESTS: Sequence[Contest] = (*PAIRINGS, Flat(), BuiltinJobs())
 
 _LIMIT_SECONDS = 900.0
 """For one command of a peer; a quick run's are small."""
@@ -94,10 +96,21 @@ def _measure(servers: Servers, contests: Sequence[Contest], options: argparse.Na
         missing=missing,
     )
     table = table_of(found)
-    Console().print(Markdown("\n\n".join(verdict_parts(found))))
+    _show(found)
     for path in results_files.write(found, options.results, table, chart_of(found)):
         console.print(f"Written: {path}")
     return 0
+
+
+def _show(found: Results) -> None:
+    """What fits a terminal; the files say more."""
+    for name, title in found.contests.items():
+        table = Table("against", "min", "median", "max", "bar", "", title=title, title_justify="left", box=None)
+        for row in (verdict for verdict in found.verdicts if verdict.contest == name):
+            spread = (row.minimum, row.median, row.maximum) if row.values else (None, None, None)
+            cells = (measure(value, row.unit) for value in spread)
+            table.add_row(found.name_of(row.against), *cells, bar_text(row.bar, row.unit), verdict_word(row).strip("*"))
+        Console().print(table)
 
 
 def _of(log: Log, contest: Contest) -> list[Sample]:

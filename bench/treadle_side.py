@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from bench.verdict import TREADLE
 from bench.wrk import load
 from tests.servers.ports import free_ports
 
-ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[1]
+CHILD_PATH = f"{_ROOT}:{_ROOT / 'src'}"
+"""Where our own programs find this package, and Treadle beside it."""
 BATCH = 10_000
 """Jobs in one request: the most that ``POST /jobs/batch`` takes."""
 BATCHES_IN_FLIGHT = 4
@@ -42,7 +44,7 @@ class TreadleSide:
     name = TREADLE
 
     def __init__(self, limit_seconds: float) -> None:
-        self._limit_seconds = limit_seconds
+        self.limit_seconds = limit_seconds
 
     def about(self, ground: Ground) -> About:
         """See ``Side``."""
@@ -66,12 +68,14 @@ class TreadleSide:
         ground.settle()
         return self.work_off(ground, jobs, workers)
 
-    def work_off(self, ground: Ground, jobs: int, workers: int = 1) -> dict[str, float]:
-        """Jobs that are there already."""
+    def work_off(
+        self, ground: Ground, jobs: int, workers: int = 1, settings: Mapping[str, str] | None = None
+    ) -> dict[str, float]:
+        """Jobs that are there already, by so many workers that share the slots."""
         with ExitStack() as stack:
             end = stack.enter_context(self._watching(ground, jobs))
-            settings = {"TREADLE_CONCURRENCY": str(SLOTS // workers)}
-            running_ones = [stack.enter_context(self.worker(ground, settings, str(n))) for n in range(workers)]
+            own = {"TREADLE_CONCURRENCY": str(SLOTS // workers), **(settings or {})}
+            running_ones = [stack.enter_context(self.worker(ground, own, str(n))) for n in range(workers)]
             return timed_drain(ground, running_ones, jobs, end)
 
     def submit(self, ground: Ground, how: str, jobs: int) -> dict[str, float]:
@@ -129,6 +133,12 @@ class TreadleSide:
     @contextmanager
     def api(self, ground: Ground, settings: Mapping[str, str] | None = None) -> Iterator[int]:
         """``treadle api``, ready; its port."""
+        with self.api_process(ground, settings) as (port, _):
+            yield port
+
+    @contextmanager
+    def api_process(self, ground: Ground, settings: Mapping[str, str] | None = None) -> Iterator[tuple[int, Running]]:
+        """``treadle api``, ready; its port and its process."""
         (port,) = free_ports(1)
         with self._process(ground, "api", {"API_PORT": str(port), **(settings or {})}) as api:
 
@@ -139,7 +149,7 @@ class TreadleSide:
                 return False
 
             wait_until(is_ready, within_seconds=START_SECONDS, pause_seconds=0.05, what="treadle api")
-            yield port
+            yield port, api
 
     @contextmanager
     def worker(self, ground: Ground, settings: Mapping[str, str] | None = None, name: str = "") -> Iterator[Running]:
@@ -151,7 +161,7 @@ class TreadleSide:
     def _process(self, ground: Ground, room: str, settings: Mapping[str, str], name: str = "") -> Iterator[Running]:
         environment = {
             **ground.environment,
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
+            "PYTHONPATH": CHILD_PATH,
             "TREADLE_APP": "bench.app:app",
             "TREADLE_OUTPUT_DIR": str(ground.folder / "output"),
             "TREADLE_DATA_DIR": str(ground.folder / "data"),
@@ -176,7 +186,7 @@ class TreadleSide:
                 return bool(row and row[0])
 
             def end() -> float:
-                wait_until(is_done, within_seconds=self._limit_seconds, what=f"the end of {jobs} jobs")
+                wait_until(is_done, within_seconds=self.limit_seconds, what=f"the end of {jobs} jobs")
                 return time.monotonic()
 
             yield end
@@ -219,6 +229,15 @@ def submit_batches(port: int, bodies: Iterator[bytes] | list[bytes]) -> float:
     if failures:
         raise ProgramFailed(failures[0])
     return seconds
+
+
+def submit_singly(port: int, bodies: Sequence[bytes]) -> None:
+    """One after the other. Raises ``ProgramFailed``."""
+    with Connection(port) as connection:
+        for body in bodies:
+            answer = connection.post("/jobs", body)
+            if answer.status != 201:
+                raise ProgramFailed(f"POST /jobs: {answer.status} {answer.body[:300]!r}")
 
 
 def _rows(ground: Ground) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.marks import LAYOUT, Starts, read_starts
+from bench.marks import LAYOUT, Starts, read_starts, wait_until
 from bench.meter import usage_of
 from bench.peer import Peer
 from bench.program import ProgramFailed, running
@@ -57,7 +57,7 @@ def test_what_a_peer_says_when_it_fails_is_told(peer: Peer, ground: Ground) -> N
 
 def test_a_worker_is_gone_when_its_block_is_over(ground: Ground) -> None:
     with running([*STUB, "work", "--jobs", "0"], ground.environment, ground.folder / "log") as worker:
-        assert usage_of(worker.pid).rss_bytes > 0
+        wait_until(lambda: usage_of(worker.pid).rss_bytes > 0, within_seconds=5, what="its memory")
     assert worker.process.returncode is not None
     assert usage_of(worker.pid).rss_bytes == 0
 
