@@ -23,15 +23,20 @@ class NoEnvironment(Exception):
 
 def peer_names(folder: Path = PEERS) -> list[str]:
     """Everyone with a program in the folder."""
-    found = {path.stem for kind in ("*.py", "*.mjs") for path in folder.glob(kind)}
-    return sorted(found - _NOT_PEERS)
+    return sorted(_programs(folder))
+
+
+def _programs(folder: Path) -> dict[str, Path]:
+    """By the peer's name. A file that would be mistaken for its package's is called ``NAME_peer.py``."""
+    found = [path for kind in ("*.py", "*.mjs") for path in folder.glob(kind) if path.stem not in _NOT_PEERS]
+    return {path.stem.removesuffix("_peer"): path for path in found}
 
 
 def command_of(name: str, folder: Path = PEERS, work: Path = WORK) -> list[str]:
     """How to call a peer's program, its environment made if need be. Raises ``NoEnvironment``."""
-    if (folder / f"{name}.mjs").exists():
-        return [_node(folder), str(folder / f"{name}.mjs")]
-    return [_venv(name, folder, work), str(folder / f"{name}.py")]
+    program = _programs(folder)[name]
+    interpreter = _node(folder) if program.suffix == ".mjs" else _venv(name, folder, work)
+    return [interpreter, str(program)]
 
 
 def _venv(name: str, folder: Path, work: Path) -> str:
