@@ -10,7 +10,7 @@ from bench.results import Results
 from bench.table import bar_text, measure, verdict_word
 from bench.verdict import Verdict
 
-WIDTH, LEFT, RIGHT = 960, 250, 210
+WIDTH, LEFT, RIGHT = 1000, 290, 210
 ROW, BAR, HEAD = 26, 12, 40
 
 # Text takes the page's colour where the SVG stands inside it, and follows the reader's scheme where it stands alone.

@@ -165,6 +165,6 @@ PAIRINGS: tuple[Contest, ...] = (
             "jobs/s", SUBMITS_SINGLY, _one_bar, _one_treadle, _one_peer),
     Pairing("bulk", "Submission in bulk: Treadle over HTTP; peers in process", RATE, "jobs/s", frozenset({"bulk"}),
             _bulk_bar, _bulk_treadle, _bulk_peer),
-    Pairing("latency", "Idle latency, submission to handler start, p50", "p50_ms", "ms", frozenset(), _latency_bar,
+    Pairing("latency", "Idle latency, submission to handler start, p50: less is better", "p50_ms", "ms", frozenset(), _latency_bar,
             _latency_treadle, _latency_peer, [("p99_ms", "ms", Bar(10.0, Better.LESS))]),
 )  # fmt: skip

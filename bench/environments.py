@@ -35,12 +35,12 @@ def _programs(folder: Path) -> dict[str, Path]:
 def command_of(name: str, folder: Path = PEERS, work: Path = WORK) -> list[str]:
     """How to call a peer's program, its environment made if need be. Raises ``NoEnvironment``."""
     program = _programs(folder)[name]
-    interpreter = _node(folder) if program.suffix == ".mjs" else _venv(name, folder, work)
+    interpreter = _node(folder) if program.suffix == ".mjs" else _venv(name, program, work)
     return [interpreter, str(program)]
 
 
-def _venv(name: str, folder: Path, work: Path) -> str:
-    requirements = folder / "requirements" / f"{name}.txt"
+def _venv(name: str, program: Path, work: Path) -> str:
+    requirements = program.parent / "requirements" / f"{program.stem}.txt"
     if not requirements.exists():
         raise NoEnvironment(f"{requirements} is not there")
     home = work / "venvs" / name

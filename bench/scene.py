@@ -40,7 +40,7 @@ FULL = Effort(
     history_rows=10_000_000, memory_jobs=1_000_000, mails=10_000, csv_jobs=20,
 )  # fmt: skip
 QUICK = Effort(
-    rounds=1, fast_jobs=20_000, slow_jobs=5_000, one_jobs=2_000, one_seconds=3, bulk_jobs=50_000, pings=40,
+    rounds=1, fast_jobs=20_000, slow_jobs=5_000, one_jobs=1_000, one_seconds=3, bulk_jobs=50_000, pings=40,
     history_rows=1_000_000, memory_jobs=100_000, mails=2_000, csv_jobs=4,
 )  # fmt: skip
 

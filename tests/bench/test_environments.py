@@ -18,7 +18,7 @@ def peers(tmp_path: Path) -> Path:
     for name in ("contract.py", "contract.mjs", "stub.py", "huey_peer.py", "bullmq.mjs"):
         (folder / name).touch()
     (folder / "requirements" / "stub.txt").write_text("")
-    (folder / "requirements" / "huey.txt").write_text("there-is-no-such-package-@-all\n")
+    (folder / "requirements" / "huey_peer.txt").write_text("there-is-no-such-package-@-all\n")
     return folder
 
 
@@ -33,7 +33,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def run(command: Sequence[str], folder: Path = Path()) -> None:
         steps.append(Path(command[-1]).name)
-        if command[-1].endswith("huey.txt"):
+        if command[-1].endswith("huey_peer.txt"):
             raise NoEnvironment("no such package")
         if command[1:3] == ["-m", "venv"]:
             python = Path(command[-1]) / "bin" / "python"
@@ -65,7 +65,7 @@ def test_what_cannot_be_installed_is_told_and_tried_again(peers: Path, tmp_path:
     for _ in range(2):
         with pytest.raises(NoEnvironment, match="no such package"):
             command_of("huey", peers, tmp_path)
-    assert made == ["huey", "huey.txt"] * 2
+    assert made == ["huey", "huey_peer.txt"] * 2
 
 
 def test_a_peer_without_pinned_packages_is_told(peers: Path, tmp_path: Path) -> None:
