@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -52,8 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (NoWrk, MissingServer) as error:
         console.print(str(error))
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything that was started is ended on the way out
     try:
         return _measure(servers, contests, options)
+    except KeyboardInterrupt:
+        console.print("Interrupted. What was measured is kept: --resume goes on.")
+        return 130
     finally:
         servers.close()
 
@@ -78,11 +83,13 @@ def _measure(servers: Servers, contests: Sequence[Contest], options: argparse.Na
     if options.resume and log.resume():
         console.print(f"Going on after {len(log.samples)} samples.")
     else:
+        if options.resume:
+            console.print("There is no interrupted run of these peers and sizes; starting anew.")
         log.begin()
     _run(scene, contests, log)
     found = Results(
         date=results_files.today(),
-        machine=results_files.machine(),
+        machine=results_files.machine(servers.folder),
         is_quick=options.quick,
         rounds=scene.effort.rounds,
         contests={contest.name: contest.title for contest in contests},

@@ -36,6 +36,8 @@ class Pairing:
     take_treadle: TakePeer
     """Handed the peer, so that it gets as many jobs."""
     take_peer: TakePeer
+    alone: Sequence[tuple[str, Take]] = ()
+    """What only Treadle does, by name, for orientation; measured once a round, after the pairs."""
     own_bars: Sequence[tuple[str, str, Bar]] = ()
     """Figures of Treadle alone: which value, its unit, where the bar is."""
 
@@ -46,12 +48,13 @@ class Pairing:
             if not self.needs or self.needs & set(scene.abouts[name].submits):
                 found.append(Step(name, TREADLE, partial(self.take_treadle, scene, peer)))
                 found.append(Step(name, name, partial(self.take_peer, scene, peer)))
+        found += [Step(what, TREADLE, partial(take, scene)) for what, take in self.alone]
         return found
 
     def verdicts(self, samples: Sequence[Sample], abouts: Mapping[str, About]) -> list[Verdict]:
         """See ``Contest``."""
         found = []
-        for pair in dict.fromkeys(sample.pair for sample in samples):
+        for pair in dict.fromkeys(sample.pair for sample in samples if sample.pair in abouts):
             errors = [sample.error for sample in samples if sample.pair == pair and sample.error]
             found.append(
                 Verdict(
@@ -66,6 +69,9 @@ class Pairing:
                     errors[0] if errors else "",
                 )
             )
+        for what, _ in self.alone:
+            values = figures(samples, self.figure, what, TREADLE)
+            found.append(Verdict(self.name, f"Treadle, {what}", self.unit, values))
         for value, unit, bar in self.own_bars:
             values = [s.values[value] for s in samples if s.side == TREADLE and value in s.values]
             found.append(Verdict(self.name, f"Treadle's {value}", unit, values, bar))
@@ -101,6 +107,10 @@ def _drain_peer(scene: Scene, peer: Peer) -> dict[str, float]:
 # ----------------------------------------------------------------------------------------------------- one
 
 
+_MANY = 256
+"""Connections, beside the 64 that count."""
+
+
 def _one_bar(name: str, about: About) -> Bar | None:
     if name == "bullmq":
         return Bar(1.0)
@@ -110,6 +120,11 @@ def _one_bar(name: str, about: About) -> Bar | None:
 def _one_treadle(scene: Scene, peer: Peer) -> dict[str, float]:
     with scene.servers.ground() as ground:
         return scene.treadle.submit_for(ground, scene.effort.one_seconds)
+
+
+def _one_many(scene: Scene) -> dict[str, float]:
+    with scene.servers.ground() as ground:
+        return scene.treadle.submit_for(ground, scene.effort.one_seconds, _MANY)
 
 
 def _one_peer(scene: Scene, peer: Peer) -> dict[str, float]:
@@ -162,9 +177,9 @@ PAIRINGS: tuple[Contest, ...] = (
     Pairing("drain", "Drain of no-op jobs, one worker", RATE, "jobs/s", frozenset(), _drain_bar,
             _drain_treadle, _drain_peer),
     Pairing("one", "Submission one by one: Treadle over HTTP, each answer after the commit; peers in process", RATE,
-            "jobs/s", SUBMITS_SINGLY, _one_bar, _one_treadle, _one_peer),
+            "jobs/s", SUBMITS_SINGLY, _one_bar, _one_treadle, _one_peer, [(f"{_MANY} connections", _one_many)]),
     Pairing("bulk", "Submission in bulk: Treadle over HTTP; peers in process", RATE, "jobs/s", frozenset({"bulk"}),
             _bulk_bar, _bulk_treadle, _bulk_peer),
-    Pairing("latency", "Idle latency, submission to handler start, p50: less is better", "p50_ms", "ms", frozenset(), _latency_bar,
-            _latency_treadle, _latency_peer, [("p99_ms", "ms", Bar(10.0, Better.LESS))]),
+    Pairing("latency", "Idle latency, submission to handler start, p50: less is better", "p50_ms", "ms", frozenset(),
+            _latency_bar, _latency_treadle, _latency_peer, own_bars=[("p99_ms", "ms", Bar(10.0, Better.LESS))]),
 )  # fmt: skip

@@ -88,12 +88,13 @@ def read(path: Path) -> Results:
     return msgspec.json.decode(path.read_bytes(), type=Results)
 
 
-def machine() -> dict[str, str]:
-    """What it is, without who it is."""
+def machine(folder: Path) -> dict[str, str]:
+    """What it is, without who it is. ``folder``: where the servers keep their files."""
     return {
         "processor": _first(_PROC / "cpuinfo", r"model name\s*:\s*(.+)") or platform.processor() or platform.machine(),
         "cores": str(os.cpu_count()),
         "memory": _memory(),
+        "disk": _filesystem(folder),
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
@@ -101,6 +102,16 @@ def machine() -> dict[str, str]:
 
 def today() -> str:
     return datetime.now().astimezone().date().isoformat()
+
+
+def _filesystem(folder: Path) -> str:
+    """Of a folder, by Linux' table of mounts: the last one whose place is above it."""
+    try:
+        mounts = [line.split() for line in (_PROC / "mounts").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return "unknown"
+    above = [mount for mount in mounts if folder.resolve().is_relative_to(mount[1])]
+    return max(above, key=lambda mount: len(mount[1]))[2] if above else "unknown"
 
 
 def _memory() -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.marks import Late
-from bench.program import ProgramFailed
 from bench.sample import Log, Sample
 from bench.scene import Contest, Scene
 
@@ -30,7 +28,8 @@ def run(scene: Scene, contests: Sequence[Contest], log: Log, begin: Callable[[st
         begin(f"{contest.name}, round {number} of {scene.effort.rounds}: {step.side} ({step.pair})")
         try:
             sample = Sample(contest.name, number, step.pair, step.side, step.take())
-        except (ProgramFailed, Late, OSError, RuntimeError) as error:
-            sample = Sample(contest.name, number, step.pair, step.side, error=str(error)[:2000])
+        except Exception as error:  # whatever a side gets wrong is that side's
+            said = f"{type(error).__name__}: {error}"[:2000]
+            sample = Sample(contest.name, number, step.pair, step.side, error=said)
         log.add(sample)
         tell(sample, done, len(plan))

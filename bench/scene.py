@@ -40,8 +40,8 @@ FULL = Effort(
     history_rows=10_000_000, memory_jobs=1_000_000, mails=10_000, csv_jobs=20,
 )  # fmt: skip
 QUICK = Effort(
-    rounds=1, fast_jobs=20_000, slow_jobs=5_000, one_jobs=1_000, one_seconds=3, bulk_jobs=50_000, pings=40,
-    history_rows=1_000_000, memory_jobs=100_000, mails=2_000, csv_jobs=4,
+    rounds=1, fast_jobs=10_000, slow_jobs=3_000, one_jobs=1_000, one_seconds=2, bulk_jobs=30_000, pings=30,
+    history_rows=1_000_000, memory_jobs=50_000, mails=1_000, csv_jobs=4,
 )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,7 +58,8 @@ class Servers:
 
     def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
-        self._place = Place(_reachable(parent))
+        self.folder = _reachable(parent)
+        self._place = Place(self.folder)
         self._count = 0
         self.postgres = Postgres(machine_installation(), self._place, {**_AS_SHIPPED, **POSTGRES_SETTINGS})
         self.redis = Redis(machine_redis(), self._place)
@@ -116,10 +116,10 @@ class Servers:
 
 
 def _reachable(parent: Path) -> Path:
-    """``parent``, or the system's folder for temporary files where its servers' user may not pass through ``parent``.
+    """``parent``, or /var/tmp where the servers' user may not pass through ``parent``.
 
-    A run by root starts PostgreSQL as ``nobody``, who may not enter a home folder.
+    A run by root starts PostgreSQL as ``nobody``, who may not enter a home folder. Not /tmp: it may be in memory.
     """
     if all(folder.stat().st_mode & 0o001 for folder in (parent, *parent.parents)):
         return parent
-    return Path(tempfile.gettempdir())
+    return Path("/var/tmp")  # noqa: S108  (a folder of its own is made there)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -51,7 +52,7 @@ class TreadleSide:
         return About(
             name="Treadle",
             package="treadle",
-            version=treadle.__version__,
+            version=_version(),
             language="Python",
             store="PostgreSQL",
             page="docs/settings.md",
@@ -190,6 +191,16 @@ class TreadleSide:
                 return time.monotonic()
 
             yield end
+
+
+def _version() -> str:
+    """With the commit, where this is a clone."""
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git
+        return treadle.__version__
+    return f"{treadle.__version__} ({said.stdout.strip()})" if said.returncode == 0 else treadle.__version__
 
 
 def noops(jobs: int) -> Iterator[bytes]:

@@ -120,7 +120,7 @@ def test_a_side_that_fails_leaves_its_error_and_is_tried_again_when_resumed(tmp_
     log = Log(tmp_path / "samples.jsonl", {})
     log.begin()
     contest = Counted(fails)
-    assert [sample.error for sample in a_run(contest, log)] == ["", "it broke"]
+    assert [sample.error for sample in a_run(contest, log)] == ["", "ProgramFailed: it broke"]
 
     again = Log(log.path, {})
     assert again.resume()
