@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import psycopg
 
 from bench.connection import Connection
+from bench.history import fill
 from bench.marks import read_starts, wait_until
 from bench.meter import usage_of
 from bench.program import ProgramFailed
@@ -19,8 +19,6 @@ from bench.servers import Ground
 from bench.side import SLOTS, About
 from bench.treadle_side import noops, submit_batches
 from bench.verdict import TREADLE, Bar, Better, Verdict, figures, median_of, ratios
-
-_HISTORY = Path(__file__).with_name("history.sql").read_text(encoding="utf-8")
 
 _TIMED = ("drain", "one by one")
 _PAGES = {
@@ -103,15 +101,12 @@ def _on_empty(scene: Scene, take: Take) -> dict[str, float]:
 
 
 def _make_history(scene: Scene) -> str:
-    """The name of a database with as many finished jobs as the run wants, as autovacuum would leave it."""
+    """The name of a database with as many finished jobs as the run wants."""
     name = scene.servers.new_database()
     with scene.servers.ground_on(name) as ground:
         with scene.treadle.api(ground):
             pass  # it made the tables
-        with psycopg.connect(ground.database_url, autocommit=True) as connection:
-            psycopg.ClientCursor(connection).execute(_HISTORY, {"rows": scene.effort.history_rows})
-            connection.execute("VACUUM (ANALYZE) jobs")
-        ground.settle()
+        fill(ground, scene.effort.history_rows)
     return name
 
 
