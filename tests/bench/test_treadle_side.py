@@ -35,7 +35,7 @@ def side() -> TreadleSide:
 
 def count(ground: Ground, where: str) -> int:
     with psycopg.connect(ground.database_url) as connection:
-        row = connection.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()  # type: ignore[arg-type]  # ours
+        row = connection.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()
     assert row is not None
     return int(row[0])
 
