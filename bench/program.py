@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import selectors
@@ -13,11 +15,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.servers.guard import Guard
+
 _GRACE_SECONDS = 15.0
 
 
 class ProgramFailed(Exception):
     """A program ended with an error, said nothing of use, or took too long."""
+
+
+@functools.cache
+def _guard() -> Guard:
+    """Ends with this process, however that ends, and what runs then ends with it."""
+    guard = Guard()
+    atexit.register(guard.close)
+    return guard
 
 
 class Running:
@@ -32,6 +44,7 @@ class Running:
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
                 start_new_session=True, cwd=log.parent,
             )  # fmt: skip
+        _guard().watch(self.pid, signal.SIGTERM)
 
     @property
     def pid(self) -> int:
@@ -78,6 +91,7 @@ class Running:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        _guard().forget(self.pid)
         if self.process.stdout is not None:
             self.process.stdout.close()
 

@@ -18,6 +18,7 @@ from bench.sample import Log, Sample
 from bench.scene import QUICK, Scene, Step
 from bench.servers import Ground
 from bench.side import About, percentile
+from tests.servers.guard import runs
 
 STUB = [sys.executable, str(Path(__file__).with_name("stub_peer.py"))]
 
@@ -133,3 +134,22 @@ def test_a_side_that_fails_leaves_its_error_and_is_tried_again_when_resumed(tmp_
 
 def test_an_about_needs_no_more_than_who_it_is(peer: Peer, ground: Ground) -> None:
     assert peer.about(ground) == About("Stub", "stub", "1", "Python", "Redis", "", submits=["bulk"])
+
+
+def test_what_a_run_started_does_not_outlive_it_even_when_it_is_killed(ground: Ground) -> None:
+    program = (
+        "import os, pathlib, sys, time\n"
+        "from bench.program import Running\n"
+        "started = Running(sys.argv[1:], dict(os.environ), pathlib.Path(os.environ['BENCH_DIR']) / 'log')\n"
+        "print('{\"pid\": %d}' % started.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, *STUB, "work", "--jobs", "0"]
+    environment = {**ground.environment, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with running(command, environment, ground.folder / "run.log") as run_of_its_own:
+        pid = run_of_its_own.line(20)["pid"]
+        (ground.folder / "pending").write_text("1")
+        wait_until(lambda: read_starts(ground.folder).jobs == 1, within_seconds=20, what="the worker's first job")
+        assert runs(pid)
+        run_of_its_own.process.kill()
+        wait_until(lambda: not runs(pid), within_seconds=20, what="the worker's end")
