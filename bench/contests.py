@@ -12,8 +12,8 @@ from bench.scene import Contest, Scene, Step
 from bench.side import About
 from bench.verdict import TREADLE, Bar, Better, Verdict, figures, median_of, ratios
 
-FAST = frozenset({"graphile_worker", "bullmq", "pgqueuer"})
-"""Peers that drain ten thousand jobs a second; the others are given fewer."""
+SLOW = frozenset({"celery", "chancy", "dramatiq", "procrastinate", "rq", "saq"})
+"""Peers that drain some two thousand jobs a second or fewer: they are given fewer, and so is Treadle beside them."""
 
 QUICK_PEERS = ("graphile_worker", "bullmq", "pgqueuer", "awa", "taskiq", "huey")
 """Those with a bar of their own, and the fastest Redis-based Python queues: enough for a quick run."""
@@ -91,7 +91,7 @@ def _drain_bar(name: str, about: About) -> Bar | None:
 
 
 def _jobs(scene: Scene, peer: Peer) -> int:
-    return scene.effort.fast_jobs if peer.name in FAST else scene.effort.slow_jobs
+    return scene.effort.slow_jobs if peer.name in SLOW else scene.effort.jobs
 
 
 def _drain_treadle(scene: Scene, peer: Peer) -> dict[str, float]:

@@ -111,11 +111,11 @@ def _make_history(scene: Scene) -> str:
 
 
 def _drain(scene: Scene, ground: Ground) -> dict[str, float]:
-    return scene.treadle.drain(ground, scene.effort.fast_jobs)
+    return scene.treadle.drain(ground, scene.effort.jobs)
 
 
 def _drain_by(processes: int, scene: Scene, ground: Ground) -> dict[str, float]:
-    return scene.treadle.drain(ground, scene.effort.fast_jobs, processes)
+    return scene.treadle.drain(ground, scene.effort.jobs, processes)
 
 
 def _shape(processes: int) -> str:

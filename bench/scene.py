@@ -20,9 +20,10 @@ class Effort(msgspec.Struct, frozen=True):
     """How much a run does. A quick one shows that all works, and the order of things; a full one is for figures."""
 
     rounds: int
-    fast_jobs: int
-    """Drained by who makes ten thousand a second."""
+    jobs: int
+    """To drain. Fewer than ten thousand are gone before their rate means anything."""
     slow_jobs: int
+    """For those who need minutes for them."""
     one_jobs: int
     """Submitted one by one by a peer, each way."""
     one_seconds: float
@@ -36,11 +37,11 @@ class Effort(msgspec.Struct, frozen=True):
 
 
 FULL = Effort(
-    rounds=3, fast_jobs=100_000, slow_jobs=20_000, one_jobs=10_000, one_seconds=10, bulk_jobs=200_000, pings=200,
+    rounds=3, jobs=100_000, slow_jobs=20_000, one_jobs=10_000, one_seconds=10, bulk_jobs=200_000, pings=200,
     history_rows=10_000_000, memory_jobs=1_000_000, mails=10_000, csv_jobs=20,
 )  # fmt: skip
 QUICK = Effort(
-    rounds=1, fast_jobs=10_000, slow_jobs=3_000, one_jobs=1_000, one_seconds=2, bulk_jobs=30_000, pings=30,
+    rounds=1, jobs=20_000, slow_jobs=10_000, one_jobs=1_000, one_seconds=2, bulk_jobs=30_000, pings=30,
     history_rows=1_000_000, memory_jobs=50_000, mails=1_000, csv_jobs=4,
 )  # fmt: skip
 
