@@ -102,7 +102,7 @@ def _mail_by_treadle(scene: Scene) -> dict[str, float]:
         ]
         with scene.treadle.api(ground, settings) as api_port:
             submit_batches(api_port, bodies)
-        ground.settle()
+        ground.settle_loaded()
         found = scene.treadle.work_off(ground, mails, settings=settings)
     return {"mails_per_second": found["jobs_per_second"], **found}
 
@@ -140,7 +140,7 @@ def _csv_by_treadle(scene: Scene) -> dict[str, float]:
     with scene.servers.ground() as ground:
         with scene.treadle.api(ground) as port:
             submit_singly(port, [body] * jobs)
-        ground.settle()
+        ground.settle_loaded()
         with (
             psycopg.connect(ground.database_url, autocommit=True) as connection,
             scene.treadle.worker(ground, {"TREADLE_CONCURRENCY": "1"}) as worker,

@@ -37,7 +37,7 @@ class Peer:
         self._answer(ground, "prepare")
         how = next(how for how in _FASTEST_FIRST if how in offered)
         self._submit(ground, how, jobs)
-        ground.settle()
+        ground.settle_loaded()
         with self._running(ground, "watch", "--jobs", str(jobs)) as watch:
             watch.line(START_SECONDS)
 

@@ -44,6 +44,9 @@ class Ground:
     settle: Callable[[], None] = lambda: None
     """Write out what earlier work left in memory, so that what is timed next does not pay for it."""
 
+    settle_loaded: Callable[[], None] = lambda: None
+    """The same with jobs in the tables, and statistics of them, which PostgreSQL gathers by itself within a minute."""
+
     @property
     def environment(self) -> dict[str, str]:
         """For a program on it: the machine's own, none of this process's settings, and where everything is."""
@@ -89,6 +92,7 @@ class Servers:
                 folder,
                 (self.postgres.program.pid, self.redis.program.pid),
                 self._settle,
+                lambda: self._settle_loaded(database),
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -109,6 +113,11 @@ class Servers:
     def _settle(self) -> None:
         with self.postgres.admin() as connection:
             connection.execute("CHECKPOINT")
+
+    def _settle_loaded(self, database: str) -> None:
+        with self.postgres.admin(database) as connection:
+            connection.execute("ANALYZE")
+        self._settle()
 
     def close(self) -> None:
         """End both and remove their files."""

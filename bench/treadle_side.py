@@ -66,7 +66,7 @@ class TreadleSide:
         """See ``Side``. ``workers`` share the slots."""
         with self.api(ground) as port:
             submit_batches(port, noops(jobs))
-        ground.settle()
+        ground.settle_loaded()
         return self.work_off(ground, jobs, workers)
 
     def work_off(
