@@ -49,9 +49,11 @@ class Results(msgspec.Struct, frozen=True):
         return f"Treadle side by side, {self.date}"
 
     def beside(self, against: str) -> str:
-        """What stands beside a peer's number: what it keeps, which decides what it had to write."""
+        """What stands beside a peer's number: what it keeps and what it may lose, which decide what it has to write."""
         about = self.abouts.get(against)
-        return f"keeps of a finished job: {about.history}" if about and against != TREADLE else ""
+        if about is None or against == TREADLE:
+            return ""
+        return f"keeps of a finished job: {about.history}; after a kill: {about.after_kill}"
 
     def count(self, is_reached: bool) -> int:
         """Verdicts whose bar was, or was not."""

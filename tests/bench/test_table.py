@@ -16,7 +16,7 @@ def row_of(table: str, start: str) -> list[str]:
 
 def test_a_row_has_both_figures_the_spread_and_the_verdict(results: Results) -> None:
     drain = table_of(results).partition("## Idle latency")[0]
-    beside = "keeps of a finished job: nothing / at all"
+    beside = "keeps of a finished job: nothing / at all; after a kill: lost"
     assert row_of(drain, "Huey") == [
         "Huey <3", "21,000 jobs/s", "2,500 jobs/s", "7.90×", "8.50×", "9.00×", "≥ 8×", "reached", beside,
     ]  # fmt: skip
