@@ -1,5 +1,5 @@
 # Every target is one call of a script that works without make.
-.PHONY: help setup dev test check lint types floors docs site lock smoke torture clean
+.PHONY: help setup dev test check lint types floors docs site lock smoke torture bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ smoke: ## send real jobs through a stack of its own
 torture: ## 20,000 jobs under kill -9, pauses and outages; ARGS="--rung sqlite --jobs 2000 --seconds 60"
 	@exec ./scripts/torture $(ARGS)
 
+bench: ## side by side with other job systems; ARGS="--quick"
+	@exec ./scripts/bench $(ARGS)
+
 clean: ## remove what can be made again; never data/ or output/
-	@rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts \
+	@rm -rf .venv .bench build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts \
 		src/treadle/admin/static/vendor tests/browser/vendor
