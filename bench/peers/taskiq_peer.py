@@ -16,8 +16,8 @@ from taskiq.serializers import ORJSONSerializer
 from taskiq_redis import RedisStreamBroker
 
 STREAM = GROUP = "taskiq"
-READ_JOBS = 1_000
-PREFETCH_JOBS = 1_000
+READ_JOBS = 100
+PREFETCH_JOBS = 100
 
 
 def broker_with(connections: int) -> RedisStreamBroker:
@@ -45,7 +45,7 @@ class TaskiqPeer(Peer):
     page = "https://taskiq-python.github.io/guide/cli.html"
     settings = {
         "broker": f"RedisStreamBroker of taskiq-redis {metadata.version('taskiq-redis')}",
-        "xread_count": READ_JOBS,
+        "xread_count": f"{READ_JOBS} (default)",
         "max_async_tasks": "as many as slots",
         "max_prefetch": PREFETCH_JOBS,
         "validate_params": False,
