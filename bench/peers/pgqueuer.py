@@ -18,7 +18,7 @@ from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 
 ENTRYPOINT = "noop"
-BATCH_SIZE = 1_000
+BATCH_SIZE = 300
 POOL_SIZE = 20
 """The guide's own example of a producers' pool; twice the submitters would be more than PostgreSQL's 100."""
 
