@@ -14,7 +14,7 @@ from awa import AsyncClient
 from contract import Peer, database_url, main, started, until_terminated
 
 QUEUE = "bench"
-POOL_SIZE = 20
+POOL_SIZE = 10
 
 LEFT = """
 SELECT (SELECT coalesce(sum(awa.sequence_next_value(seq_name) - 1), 0) FROM awa.queue_enqueue_heads)
@@ -39,7 +39,7 @@ class AwaPeer(Peer):
         "engine": "queue storage (default of a fresh install)",
         "max_workers": "slots",
         "claimers": "1 (default)",
-        "max_connections": POOL_SIZE,
+        "max_connections": f"{POOL_SIZE} (default)",
         "bulk": "enqueue_many_copy",
     }
     history = "arrays of receipts in rotated partitions, 24 h"
