@@ -26,6 +26,7 @@ PLANS: dict[str, set[str]] = {
     "claim": BY_ID,
     "claim_scan": QUEUED | BY_ID,
     "settle": BY_ID,
+    "complete": BY_ID,
     "settled": BY_ID,
     "note": BY_ID,
     "promote_due": DUE | BY_ID,

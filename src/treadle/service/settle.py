@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -36,8 +35,7 @@ _OUTCOMES = {
 _REFUSED = Failed("result_not_storable", "the database refused this attempt's result", retryable=False)
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """How one attempt ended. ``progress``: the newest it told."""
 
     job: ClaimedJob

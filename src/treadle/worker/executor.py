@@ -33,8 +33,9 @@ from treadle.outcome import (
     Succeeded,
     clip,
 )
+from treadle.telemetry import tracing
 from treadle.telemetry.logs import FieldsAdapter
-from treadle.telemetry.tracing import has_spans, span
+from treadle.telemetry.tracing import has_spans
 from treadle.worker.attempt import Attempt, StopReason
 from treadle.worker.children import Children
 from treadle.worker.handlers import HandlerLoop, HandlerThreads, Inbox
@@ -50,6 +51,7 @@ LARGE_PAYLOAD_BYTES = 128 * 1024
 
 
 Result = tuple[Attempt, Outcome]
+Span = AbstractContextManager[None]
 Tell = Callable[[Sequence[Result]], None]
 
 
@@ -108,9 +110,10 @@ class Executor:
         works: list[_Run] = []
         results: list[Result] = []
         now = asyncio.get_running_loop().time()
+        makes_spans = has_spans()
         for attempt in attempts:
             try:
-                outcome = self._begin(attempt, tell, now, works)
+                outcome = self._begin(attempt, tell, now, works, makes_spans=makes_spans)
             except Exception as error:  # the slot must outlive a bug of ours
                 outcome = _broken(attempt, error)
             if outcome is not None:
@@ -120,7 +123,9 @@ class Executor:
         if results:
             tell(results)
 
-    def _begin(self, attempt: Attempt, tell: Tell, now: float, works: list[_Run]) -> Outcome | None:
+    def _begin(
+        self, attempt: Attempt, tell: Tell, now: float, works: list[_Run], *, makes_spans: bool
+    ) -> Outcome | None:
         """Start it, or put it to the ``works`` that are started together; its outcome where it is known already."""
         job = attempt.job
         jobtype = self._registry.get(job.type)
@@ -138,11 +143,11 @@ class Executor:
             return None
         run = _Run(attempt, self, tell, now + job.timeout_seconds)
         if jobtype.is_async:
-            run.coroutine = _run_async(jobtype, attempt)
+            run.coroutine = _run_async(jobtype, attempt, _span(attempt, makes_spans=makes_spans))
             attempt.interrupt_with(run.interrupt)
             works.append(run)
         else:
-            self._threads.run(partial(self._run_in_thread, jobtype, run))
+            self._threads.run(partial(self._run_in_thread, jobtype, run, _span(attempt, makes_spans=makes_spans)))
         self._running.add(run)
         self._watch_for(run.due_at)
         return None
@@ -151,8 +156,8 @@ class Executor:
         """Cancel a run's coroutine, from any thread."""
         self._loop.cancel(run)
 
-    def _run_in_thread(self, jobtype: JobType, run: _Run) -> None:
-        self._inbox.bring((run, _run_blocking(jobtype, run.attempt)))
+    def _run_in_thread(self, jobtype: JobType, run: _Run, span: Span) -> None:
+        self._inbox.bring((run, _run_blocking(jobtype, run.attempt, span)))
 
     async def _run_in_child(self, children: Children, attempt: Attempt, isolation: Isolation, tell: Tell) -> None:
         try:
@@ -244,7 +249,7 @@ def _broken(attempt: Attempt, error: Exception) -> Failed:
 
 def _judged(attempt: Attempt, outcome: _Answer) -> Outcome:
     reason = attempt.stop_reason
-    if isinstance(outcome, Succeeded | Parked) or reason is None:
+    if reason is None or isinstance(outcome, Succeeded | Parked):
         return Failed("CancelledError", "the handler was cancelled") if isinstance(outcome, _Interrupted) else outcome
     if reason is StopReason.TIMEOUT:
         return Failed("timeout", f"ran longer than its timeout of {attempt.job.timeout_seconds:g} s")
@@ -253,14 +258,14 @@ def _judged(attempt: Attempt, outcome: _Answer) -> Outcome:
     return Aborted()
 
 
-async def _run_async(jobtype: JobType, attempt: Attempt) -> _Answer:
+async def _run_async(jobtype: JobType, attempt: Attempt, span: Span) -> _Answer:
     try:
         if len(attempt.job.payload) > LARGE_PAYLOAD_BYTES:
             arguments = await asyncio.to_thread(_arguments, jobtype, attempt)
         else:
             arguments = _arguments(jobtype, attempt)
         hit("worker.before_handler")
-        with _span(attempt):
+        with span:
             value = await jobtype.handler(*arguments)
         hit("worker.after_handler")
         return _succeeded(value, attempt)
@@ -270,11 +275,11 @@ async def _run_async(jobtype: JobType, attempt: Attempt) -> _Answer:
         return _of_exception(error)
 
 
-def _run_blocking(jobtype: JobType, attempt: Attempt) -> _Answer:
+def _run_blocking(jobtype: JobType, attempt: Attempt, span: Span) -> _Answer:
     try:
         arguments = _arguments(jobtype, attempt)
         hit("worker.before_handler")
-        with _span(attempt):
+        with span:
             value = jobtype.handler(*arguments)
         hit("worker.after_handler")
         return _succeeded(value, attempt)
@@ -284,10 +289,10 @@ def _run_blocking(jobtype: JobType, attempt: Attempt) -> _Answer:
         return _of_exception(error)
 
 
-def _span(attempt: Attempt) -> AbstractContextManager[None]:
+def _span(attempt: Attempt, *, makes_spans: bool) -> Span:
     """Around the handler: it goes on with the trace that its job was submitted in, where there is OpenTelemetry."""
     job = attempt.job
-    if not has_spans(job.traceparent):
+    if not makes_spans and (job.traceparent is None or not has_spans(job.traceparent)):
         return _NO_SPAN
     # The names of OpenTelemetry's semantic conventions for messaging.
     attributes = {
@@ -298,7 +303,7 @@ def _span(attempt: Attempt) -> AbstractContextManager[None]:
         "treadle.job.type": job.type,
         "treadle.job.attempt": job.attempt,
     }
-    return span(f"process {job.type}", job.traceparent, attributes, _FINE)
+    return tracing.span(f"process {job.type}", job.traceparent, attributes, _FINE)
 
 
 class _BadPayload(Exception):

@@ -190,6 +190,7 @@ class Runner:
     async def _settle(self, results: Sequence[Result]) -> None:
         while results:
             results = await self._settle_once([result for result in results if not self._has_lost(result[0])])
+            self._tell_room()
 
     async def _settle_once(self, results: Sequence[Result]) -> list[Result]:
         """Settle those that can be; what is to be tried again."""
@@ -232,7 +233,6 @@ class Runner:
     def _drop(self, attempt: Attempt) -> None:
         self._unsettled -= 1
         self._holding.drop(attempt)
-        self._tell_room()
 
 
 def _fields(attempt: Attempt) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import asyncpg
 
 from treadle.ids import JobId, WorkerId
@@ -19,27 +21,32 @@ def job_id(row: Row) -> JobId:
     return JobId(str(row["id"]))
 
 
-def claimed_job(row: Row) -> ClaimedJob:
-    """A row of the queries ``claim`` and ``claim_scan``."""
+def claimed_job(row: Row, started_at: datetime) -> ClaimedJob:
+    """A row of the queries ``claim`` and ``claim_scan``, in the order of their columns: a look-up by name in each
+    would cost as much again. ``started_at`` is the claim's own moment: a time that is read back costs as well."""
+    (
+        row_id, type_name, queue, priority, payload, attempt, failures, crashes, snoozes, max_attempts, max_crashes,
+        timeout_seconds, base_seconds, cap_seconds, created_at, queued_at, checkpoint, traceparent,
+    ) = row  # fmt: skip
     return ClaimedJob(
-        id=job_id(row),
-        type=row["type"],
-        queue=row["queue"],
-        priority=PRIORITY_BY_LABEL[row["priority"]],
-        payload=row["payload"],
-        attempt=row["attempts"],
-        failures=row["failures"],
-        crashes=row["crashes"],
-        snoozes=row["snoozes"],
-        max_attempts=row["max_attempts"],
-        max_crashes=row["max_crashes"],
-        timeout_seconds=row["timeout_seconds"],
-        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
-        created_at=row["created_at"],
-        queued_at=row["queued_at"],
-        started_at=row["started_at"],
-        checkpoint=row["checkpoint"],
-        traceparent=row["traceparent"],
+        id=JobId(str(row_id)),
+        type=type_name,
+        queue=queue,
+        priority=PRIORITY_BY_LABEL[priority],
+        payload=payload,
+        attempt=attempt,
+        failures=failures,
+        crashes=crashes,
+        snoozes=snoozes,
+        max_attempts=max_attempts,
+        max_crashes=max_crashes,
+        timeout_seconds=timeout_seconds,
+        backoff=Backoff(base_seconds, cap_seconds),
+        created_at=created_at,
+        queued_at=queued_at,
+        started_at=started_at,
+        checkpoint=checkpoint,
+        traceparent=traceparent,
     )
 
 

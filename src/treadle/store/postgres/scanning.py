@@ -39,7 +39,7 @@ class Scanning:
         rows.sort(key=self._place)
         for row in reversed(rows):
             self._first[PRIORITY_BY_LABEL[row["priority"]]] = row["queue"]
-        return [claimed_job(row) for row in rows]
+        return [claimed_job(row, now) for row in rows]
 
     async def _scan(
         self, request: ClaimRequest, limit: int, marks: Mapping[Line, datetime], now: datetime

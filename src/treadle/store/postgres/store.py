@@ -14,7 +14,7 @@ from treadle.store.postgres import checking, reading, writing
 from treadle.store.postgres.connection import Connections
 from treadle.store.postgres.faults import CONNECTION_FAULTS, is_lost, refusal
 from treadle.store.postgres.pruning import Pruning
-from treadle.store.postgres.rows import claimed_job, job_id, orphan, published_type, stored_job, worker_record
+from treadle.store.postgres.rows import Row, claimed_job, job_id, orphan, published_type, stored_job, worker_record
 from treadle.store.postgres.scanning import Scanning
 from treadle.store.postgres.schema import bring_up_to_date, check_server
 from treadle.store.postgres.statement import SQL
@@ -133,26 +133,33 @@ class PostgresStore:
             "now": now,
         }
         rows = await self._connections.write(SQL["claim"], values)
-        claimed = {job.id: job for job in map(claimed_job, rows)}
+        claimed = {job.id: job for job in (claimed_job(row, now) for row in rows)}
         return [claimed[asked] for asked in ids if asked in claimed]
 
     async def settle(self, moves: Sequence[Move], now: datetime) -> list[Settled]:
         """See ``Store.settle``."""
         if not moves:
             return []
-        if all(move.verb is Verb.COMPLETE for move in moves):
+        completed: dict[tuple[JobId, int], Settled] = {}
+        standing: dict[JobId, Row] = {}
+        if all(map(writing.only_completes, moves)):
             rows = await self._connections.write(SQL["complete"], writing.complete_values(moves, now))
+            completed = writing.completed(rows)
         else:
             rows = await self._connections.write(SQL["settle"], writing.settle_values(moves, now))
-        standing = {job_id(row): row for row in rows}
-        unmoved = [move.job_id for move in moves if move.job_id not in standing]
+            standing = {job_id(row): row for row in rows}
+        names = [(move.job_id, move.attempt) for move in moves]
+        unmoved = [name[0] for name in names if name not in completed and name[0] not in standing]
         if unmoved:
             try:
                 rows = await self._connections.read(SQL["settled"], {"ids": unmoved})
             except Unavailable as error:
                 raise OutcomeUnknown("what became of a batch could not be read") from error
             standing |= {job_id(row): row for row in rows}
-        return [writing.settled(move, standing.get(move.job_id)) for move in moves]
+        return [
+            completed.get(name) or writing.settled(move, standing.get(move.job_id))
+            for move, name in zip(moves, names, strict=True)
+        ]
 
     async def note(self, notes: Sequence[Note], now: datetime) -> list[bool]:
         """See ``Store.note``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ from treadle.store.protocol import (
 
 Values = dict[str, Any]
 
+_JOB_ID = attrgetter("job_id")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEPS_ERROR = frozenset({Verb.RELEASE, Verb.SNOOZE, Verb.ABORT})
 """Ends that say nothing of their own: the last failure stays readable."""
@@ -132,6 +134,9 @@ def settle_values(moves: Sequence[Move], now: datetime) -> Values:
 
     Of moves of one attempt the first counts: an UPDATE would take any of them.
     """
+    for move in moves:
+        if move.verb not in _TARGETS:
+            raise ValueError(f"{move.verb} ends no attempt")
     sent = _first_of_each(moves)
     return {
         **_ENDINGS,
@@ -146,6 +151,12 @@ def settle_values(moves: Sequence[Move], now: datetime) -> Values:
     }
 
 
+def only_completes(move: Move) -> bool:
+    """Whether all that ``move`` says can be said by the query ``complete``."""
+    tells_failure = move.failure is not None or move.error is not None or move.failures or move.crashes
+    return move.verb is Verb.COMPLETE and not tells_failure
+
+
 def complete_values(moves: Sequence[Move], now: datetime) -> Values:
     """What the query ``complete`` takes: of moves that all complete, what ``settle_values`` is of all."""
     return {**_ends_values(_first_of_each(moves), now), "target": _COMPLETED}
@@ -154,10 +165,8 @@ def complete_values(moves: Sequence[Move], now: datetime) -> Values:
 def _first_of_each(moves: Sequence[Move]) -> list[Move]:
     first: dict[tuple[JobId, int], Move] = {}
     for move in moves:
-        if move.verb not in _TARGETS:
-            raise ValueError(f"{move.verb} ends no attempt")
         first.setdefault((move.job_id, move.attempt), move)
-    return [first[name] for name in sorted(first)]
+    return sorted(first.values(), key=_JOB_ID)
 
 
 def _ends_values(sent: Sequence[Move], now: datetime) -> Values:
@@ -176,6 +185,15 @@ def _failure(move: Move) -> bytes | None:
         return None if move.failure is None else msgspec.json.encode(move.failure)
     except UnicodeError as error:
         raise Unstorable("a message is no text that can be stored") from error
+
+
+def completed(rows: Sequence[Row]) -> dict[tuple[JobId, int], Settled]:
+    """The answer of the query ``complete``, by job and attempt: what it returns, it completed."""
+    found: dict[tuple[JobId, int], Settled] = {}
+    for row_id, attempt, type_name, queue, priority in rows:
+        done = JobId(str(row_id))
+        found[(done, attempt)] = Settled(done, Status.COMPLETED, type_name, queue, PRIORITY_BY_LABEL[priority])
+    return found
 
 
 def settled(move: Move, row: Row | None) -> Settled:

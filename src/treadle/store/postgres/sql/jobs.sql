@@ -70,7 +70,7 @@ WHERE id = ANY (:ids::uuid[]) AND status || '' = 'queued' AND type = ANY (:types
   AND queue <> ALL (ARRAY (SELECT name FROM queues WHERE paused_at IS NOT NULL))
   AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id AND ended_at IS NULL)
 RETURNING id, type, queue, priority, payload, attempts, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint,
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, queued_at, checkpoint,
           traceparent;
 
 -- name: claim_scan
@@ -103,7 +103,7 @@ SET status = 'processing', attempts = attempts + 1, worker_id = :worker_id, star
 FROM ready
 WHERE job.id = ready.id AND job.status || '' = 'queued'
 RETURNING job.id, type, queue, priority, payload, attempts, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, started_at, queued_at, checkpoint,
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, queued_at, checkpoint,
           traceparent;
 
 -- name: settle
@@ -143,7 +143,7 @@ SET status = :target::text, worker_id = NULL, updated_at = :now::timestamptz, ru
 FROM unnest(:ids::uuid[], :attempts::int[], :results::json[], :artifacts::json[], :progress::json[])
   AS move (id, attempt, result, artifacts, progress)
 WHERE job.id = move.id AND job.attempts = move.attempt AND job.status || '' = 'processing'
-RETURNING job.id, job.attempts, job.status, cancel_requested, type, queue, priority;
+RETURNING job.id, job.attempts, type, queue, priority;
 
 -- name: settled
 -- How the jobs of refused moves stand.
