@@ -10,6 +10,7 @@ from bench.peer import Peer
 from bench.sample import Sample
 from bench.scene import Contest, Scene, Step
 from bench.side import About
+from bench.treadle_side import DRAIN_SLOTS
 from bench.verdict import TREADLE, Bar, Better, Verdict, figures, median_of, ratios
 
 SLOW = frozenset({"celery", "chancy", "dramatiq", "procrastinate", "rq", "saq"})
@@ -96,7 +97,7 @@ def _jobs(scene: Scene, peer: Peer) -> int:
 
 def _drain_treadle(scene: Scene, peer: Peer) -> dict[str, float]:
     with scene.servers.ground() as ground:
-        return scene.treadle.drain(ground, _jobs(scene, peer))
+        return scene.treadle.drain(ground, _jobs(scene, peer), slots=DRAIN_SLOTS)
 
 
 def _drain_peer(scene: Scene, peer: Peer) -> dict[str, float]:

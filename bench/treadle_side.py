@@ -33,6 +33,10 @@ BATCH = 10_000
 BATCHES_IN_FLIGHT = 4
 CONNECTIONS = 64
 PING_GAP_SECONDS = 0.05
+DRAIN_SLOTS = 256
+"""For the drain beside peers: docs/settings.md advises hundreds for short coroutines. What others take at once and keep
+in hand has other names: Graphile Worker's local queue has 500 places, PgQueuer's and pg-boss's batches 300 and 1,000,
+and in BullMQ and the others a place is a slot."""
 
 _IS_DONE = """\
 SELECT NOT EXISTS (SELECT FROM jobs WHERE status = 'queued')
@@ -56,18 +60,22 @@ class TreadleSide:
             language="Python",
             store="PostgreSQL",
             page="docs/settings.md",
-            settings={"TREADLE_CONCURRENCY": SLOTS, "everything else": "as shipped"},
+            settings={
+                "TREADLE_CONCURRENCY": SLOTS,
+                "TREADLE_CONCURRENCY of a drain": DRAIN_SLOTS,
+                "everything else": "as shipped",
+            },
             history="the job's row, for 7 days",
             after_kill="run again by another worker once the lease (15 s) has lapsed",
             submits=["one", "in_flight", "bulk"],
         )
 
-    def drain(self, ground: Ground, jobs: int, workers: int = 1) -> dict[str, float]:
+    def drain(self, ground: Ground, jobs: int, workers: int = 1, slots: int = SLOTS) -> dict[str, float]:
         """See ``Side``. ``workers`` share the slots."""
         with self.api(ground) as port:
             submit_batches(port, noops(jobs))
         ground.settle_loaded()
-        return self.work_off(ground, jobs, workers)
+        return self.work_off(ground, jobs, workers, {"TREADLE_CONCURRENCY": str(slots // workers)})
 
     def work_off(
         self, ground: Ground, jobs: int, workers: int = 1, settings: Mapping[str, str] | None = None
