@@ -15,8 +15,6 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-import uvloop
-
 Answer = TypeVar("Answer")
 
 logger = logging.getLogger("treadle.handler")
@@ -68,7 +66,9 @@ class HandlerLoop:
     """An asyncio loop in a daemon thread."""
 
     def __init__(self) -> None:
-        self._loop = uvloop.new_event_loop()
+        # Not uvloop, which would save a microsecond a job: user code meets the loop it was written for. On uvloop a
+        # writer without a buffer of its own (set_write_buffer_limits(high=0)) waited for ever in drain.
+        self._loop = asyncio.new_event_loop()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="treadle-handlers", daemon=True)
 
