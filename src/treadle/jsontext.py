@@ -89,6 +89,9 @@ def check_strict(body: bytes) -> None:
 
 def check_utf8(data: bytes) -> None:
     """Return if ``data`` is UTF-8. Raises ``UnicodeDecodeError``. Decoded whole, megabytes would be there twice."""
+    if len(data) <= _WINDOW_BYTES:
+        data.decode()
+        return
     decode = codecs.getincrementaldecoder("utf-8")().decode
     for start in range(0, len(data), _WINDOW_BYTES):
         decode(data[start : start + _WINDOW_BYTES])

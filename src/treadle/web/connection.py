@@ -7,7 +7,6 @@ for a request's header, and keeps all of a header that never ends.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +21,7 @@ from treadle.web.problems import (
     Refused,
     problem_response,
 )
+from treadle.web.request import new_request_id
 
 ANSWER_FIELDS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -164,7 +164,7 @@ class HttpConnection(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _write(self, kind: Kind, detail: str) -> None:
-        request_id = secrets.token_hex(8)
+        request_id = new_request_id()
         response = problem_response(Refused(kind, detail), request_id)
         fields = [
             *response.raw_headers,
