@@ -13,6 +13,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from treadle.web.exchange import offer
 from treadle.web.problems import (
     HEADER_TIMEOUT,
     HEADERS_TOO_LARGE,
@@ -32,6 +33,7 @@ ANSWER_FIELDS: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 """What every answer carries that has not its own."""
+ANSWER_BLOCK = b"".join(name + b": " + value + b"\r\n" for name, value in ANSWER_FIELDS)
 
 HEADER_SECONDS = 10.0
 """From a connection's or a header's first byte to the header's end. Apache's mod_reqtimeout allows 10 to 20."""
@@ -123,6 +125,8 @@ class HttpConnection(HttpToolsProtocol):
         self._headers_seen += 1
         self._stop_timer()
         super().on_headers_complete()
+        if self.cycle is not None:
+            offer(self.scope, self.cycle)
 
     @property
     def _is_answering(self) -> bool:
