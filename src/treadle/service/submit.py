@@ -81,7 +81,8 @@ class Submitter:
         one request itself. Raises ``InvalidInput`` with every problem of every request, ``KeyReused``,
         ``KeyInFlight``, ``Overloaded``, ``Unavailable``, ``Unstorable``.
         """
-        await self._look_up(requests)
+        if self._may_be_others(requests):
+            await self._look_up(requests)
         now = self._runtime.clock.now()
         size_bytes = sum(len(request.payload or b"") for request in requests)
         if size_bytes > LARGE_BYTES:
@@ -146,6 +147,14 @@ class Submitter:
 
     def _count_resending(self) -> None:
         self._runtime.metrics.store_repeats.add(1, "unknown")
+
+    def _may_be_others(self, requests: Sequence[JobRequest]) -> bool:
+        """Whether a queue is named, or a type that is not this process's own: others may have published it."""
+        own = self._runtime.registry
+        for request in requests:
+            if request.queue is not None or (request.type is not None and own.get(request.type) is None):
+                return True
+        return False
 
     async def _look_up(self, requests: Sequence[JobRequest]) -> None:
         types = {request.type for request in requests if request.type is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from itertools import chain, count
+from itertools import count
 
 from starlette.types import Receive, Scope
 
@@ -62,7 +62,10 @@ class Request:
     @property
     def header_bytes(self) -> int:
         """How large the header fields are, all in all."""
-        return sum(map(len, chain.from_iterable(self.scope["headers"])))
+        size = 0
+        for name, value in self.scope["headers"]:
+            size += len(name) + len(value)
+        return size
 
     @property
     def declared_bytes(self) -> int:
