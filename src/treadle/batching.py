@@ -8,6 +8,7 @@ thousand waiting ones share one commit (group commit: DeWitt et al., SIGMOD 1984
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar, cast
@@ -19,6 +20,8 @@ Result = TypeVar("Result")
 
 _RESEND_PAUSE_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 2.0)
 """Pauses before a commit whose outcome is unknown is sent again: about 6 s in all, then its callers are told so."""
+_EXPIRY_PAUSE_SECONDS = 0.05
+"""Between two looks through all that waits: twenty thousand items with a moment each would else be twenty thousand."""
 
 
 class _Call(Generic[Result]):
@@ -40,14 +43,17 @@ class _Call(Generic[Result]):
 
 
 class _Entry(Generic[Item, Result]):
-    __slots__ = ("call", "flushing", "index", "item", "size_bytes")
+    __slots__ = ("call", "give_up_at", "index", "item", "size_bytes")
 
-    def __init__(self, item: Item, size_bytes: int, call: _Call[Result], index: int) -> None:
+    def __init__(
+        self, item: Item, size_bytes: int, call: _Call[Result], index: int, give_up_at: float = math.inf
+    ) -> None:
+        """``give_up_at``: on the loop's clock, from when on it is no longer to be sent."""
         self.item = item
         self.size_bytes = size_bytes
         self.call = call
         self.index = index
-        self.flushing = False
+        self.give_up_at = give_up_at
 
     def answer(self, answer: Result | Exception) -> None:
         self.call.answer(self.index, answer)
@@ -81,6 +87,9 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._waiting_bytes = 0
         self._flusher: asyncio.Task[None] | None = None
+        # One for all that waits: a timer an item cost a tenth of what a whole request costs.
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry_at = math.inf
 
     @property
     def waiting_items(self) -> int:
@@ -95,17 +104,14 @@ class GroupCommit(Generic[Item, Result]):
         """
         self._refuse_if_full(size_bytes)
         call: _Call[Result] = _Call(1)
-        entry = _Entry(item, size_bytes, call, 0)
-        self._enter(entry)
         if timeout_seconds is None:
-            await call.future
+            self._enter(_Entry(item, size_bytes, call, 0))
         else:
-            done, _ = await asyncio.wait((call.future,), timeout=timeout_seconds)
-            if not done and not entry.flushing:
-                self._waiting.remove(entry)
-                self._waiting_bytes -= size_bytes
-                raise Unavailable("the store did not take this in time; nothing was stored")
-            await call.future
+            give_up_at = call.future.get_loop().time() + timeout_seconds
+            self._enter(_Entry(item, size_bytes, call, 0, give_up_at))
+            if give_up_at < self._expiry_at:
+                self._expire_at(give_up_at)
+        await call.future
         [answer] = call.answers
         if isinstance(answer, Exception):
             raise answer
@@ -146,6 +152,30 @@ class GroupCommit(Generic[Item, Result]):
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_all())
 
+    def _expire_at(self, moment: float) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        loop = asyncio.get_running_loop()
+        self._expiry_at = moment
+        self._expiry = loop.call_later(moment - loop.time(), self._expire)
+
+    def _expire(self) -> None:
+        """Refuse what waited too long. Whose caller went away is not refused: it is committed all the same."""
+        now = asyncio.get_running_loop().time()
+        self._expiry, self._expiry_at = None, math.inf
+        staying: deque[_Entry[Item, Result]] = deque()
+        next_at = math.inf
+        for entry in self._waiting:
+            if entry.give_up_at > now or entry.call.future.done():
+                staying.append(entry)
+                next_at = min(next_at, entry.give_up_at)
+                continue
+            self._waiting_bytes -= entry.size_bytes
+            entry.answer(Unavailable("the store did not take this in time; nothing was stored"))
+        self._waiting = staying
+        if next_at < math.inf:
+            self._expire_at(max(next_at, now + _EXPIRY_PAUSE_SECONDS))
+
     async def _flush_all(self) -> None:
         batch: list[_Entry[Item, Result]] = []
         try:
@@ -170,7 +200,6 @@ class GroupCommit(Generic[Item, Result]):
             if batch and total_bytes + size_bytes > self._max_bytes:
                 break
             entry = self._waiting.popleft()
-            entry.flushing = True
             total_bytes += size_bytes
             batch.append(entry)
         self._waiting_bytes -= total_bytes

@@ -27,12 +27,19 @@ class HostNames:
 
     def __init__(self, listens_on: str = "localhost", listed: Iterable[str] = ()) -> None:
         names = (listens_on, *listed) if is_host_name(listens_on) and listens_on != "0.0.0.0" else listed  # noqa: S104
+        self._known: str | None = None
+        """The last that was: most clients send the same, and to read an address takes as long as to route a request."""
         self._names = frozenset({"localhost", *(_bare(name) for name in names)})
 
     def have(self, host: str) -> bool:
         """Whether a request with this Host field is meant for us; its port, case and final dot do not count."""
+        if host == self._known:
+            return True
         name = _bare(host)
-        return name in self._names or ANY in self._names or _is_address(name)
+        is_ours = name in self._names or ANY in self._names or _is_address(name)
+        if is_ours:
+            self._known = host
+        return is_ours
 
 
 def _bare(host: str) -> str:

@@ -24,6 +24,9 @@ MAX_SAFE_INTEGER = 2**53 - 1
 # Possessive, and a string need not end: looked at again from every quote of an unclosed string, ten MiB take days,
 # and a backtracking point a character takes a hundred bytes of memory for each.
 _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STRINGS_WITHOUT_BRACKETS = re.compile(rb'(?:[^"]++|"(?:[^"\\\[\]{}]++|\\.)*+")*+', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _ESCAPES = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _WIDE_ESCAPE = re.compile(rb"\\u(?!00[0-7])")
 _RISKY_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89abAB])|\\u[dD][c-fC-F]")
@@ -38,7 +41,7 @@ def _no_constant(_: str) -> NoReturn:
 
 
 def _integer(digits: str) -> None:
-    if len(digits) > 17 or abs(int(digits)) > MAX_SAFE_INTEGER:
+    if len(digits) > 15 and (len(digits) > 17 or abs(int(digits)) > MAX_SAFE_INTEGER):
         _refuse("number_out_of_range", "whole numbers must lie within ±(2^53 - 1); send larger ones as strings")
 
 
@@ -49,7 +52,7 @@ def _float(digits: str) -> None:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> None:
-    if len({name for name, _ in pairs}) != len(pairs):
+    if len(pairs) > 1 and len(dict(pairs)) != len(pairs):
         _refuse("duplicate_member", "an object names the same member twice")
 
 
@@ -89,6 +92,9 @@ def check_strict(body: bytes) -> None:
 
 def check_utf8(data: bytes) -> None:
     """Return if ``data`` is UTF-8. Raises ``UnicodeDecodeError``. Decoded whole, megabytes would be there twice."""
+    if len(data) <= _WINDOW_BYTES:
+        data.decode()
+        return
     decode = codecs.getincrementaldecoder("utf-8")().decode
     for start in range(0, len(data), _WINDOW_BYTES):
         decode(data[start : start + _WINDOW_BYTES])
@@ -111,7 +117,7 @@ def _column(body: bytes, position: int) -> int:
 
 
 def _check_depth(body: bytes) -> None:
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH or _is_shallow(body):
         return
     depth = 0
     for match in _STRINGS_AND_BRACKETS.finditer(body):
@@ -122,6 +128,21 @@ def _check_depth(body: bytes) -> None:
                 _refuse("too_deep", f"nested deeper than {MAX_DEPTH}")
         elif token in b"]}":
             depth -= 1
+
+
+def _is_shallow(body: bytes) -> bool:
+    """Whether it is surely not too deep; ``False``: its brackets have to be gone through one by one.
+
+    Where no string holds a bracket, those alone tell, and each round takes the innermost pairs away.
+    """
+    if _STRINGS_WITHOUT_BRACKETS.fullmatch(body) is None:
+        return False
+    brackets = body.translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return True
+    return False
 
 
 def _check_escapes(body: bytes) -> None:

@@ -22,9 +22,10 @@ class Priority(IntEnum):
     @property
     def label(self) -> str:
         """The public name: ``high`` or ``default``."""
-        return self.name.lower()
+        return _LABELS[self]
 
 
+_LABELS = {priority: priority.name.lower() for priority in Priority}
 PRIORITY_BY_LABEL: dict[str, Priority] = {p.label: p for p in Priority}
 
 

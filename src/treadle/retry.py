@@ -38,6 +38,8 @@ class Backoff:
 
     def scaled(self, scale: float) -> Backoff:
         """Both waits, ``scale`` times as long."""
+        if scale == 1.0 and self.base_seconds <= self.cap_seconds <= MAX_PAUSE_SECONDS:
+            return self
         cap_seconds = min(self.cap_seconds * scale, MAX_PAUSE_SECONDS)
         return Backoff(min(self.base_seconds * scale, cap_seconds), cap_seconds)
 

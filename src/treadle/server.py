@@ -17,6 +17,7 @@ from treadle.allocator import return_large_buffers
 from treadle.app import Treadle
 from treadle.assemble import VERSION, load_apps, open_runtime, registry_of
 from treadle.child import COMMAND, first_words
+from treadle.collector import spare_what_stays
 from treadle.duties.duties import Duties
 from treadle.failpoints import arm
 from treadle.hostname import HostNames
@@ -74,6 +75,7 @@ async def run(
         worker: Worker | None = None
         if rooms.api or rooms.worker:
             worker = await _start_house(settings, rooms, sockets, stack, up, child_environment)
+        spare_what_stays()
         started(up)
         await _until_stopped(stopping, worker)
         logger.info("stopping")

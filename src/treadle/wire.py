@@ -33,6 +33,11 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True):
     priority: Literal["high", "default"] = "default"
 
 
+class _PlainBatch(msgspec.Struct, forbid_unknown_fields=True):
+    jobs: list[_Plain]
+
+
+_PLAIN_BATCH = msgspec.json.Decoder(_PlainBatch)
 _PLAIN = msgspec.json.Decoder(_Plain)
 _RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -46,6 +51,22 @@ def read_submission(body: bytes) -> JobRequest:
 def read_batch(body: bytes) -> list[JobRequest]:
     """The body of ``POST /jobs/batch``: ``{"jobs": [...]}``, 1 to 10,000 of them. Raises ``InvalidInput``."""
     check_strict(body)
+    return _read_plain_batch(body) or _read_batch_carefully(body)
+
+
+def _read_plain_batch(body: bytes) -> list[JobRequest] | None:
+    """All at once where all are plain, which takes a third of the time; ``None`` where one of them is not."""
+    if body.count(b'"payload"') > MAX_BATCH_JOBS:  # before there is a list of a million
+        return None
+    try:
+        jobs = _PLAIN_BATCH.decode(body).jobs
+    except msgspec.ValidationError:
+        return None
+    requests = [request for job in jobs if (request := _plain_request(job)) is not None]
+    return requests if len(requests) == len(jobs) <= MAX_BATCH_JOBS else None
+
+
+def _read_batch_carefully(body: bytes) -> list[JobRequest]:
     try:
         members = _RAW_MEMBERS.decode(body)
     except msgspec.ValidationError:
@@ -70,9 +91,14 @@ def _read_job(text: bytes | memoryview) -> JobRequest:
         plain = _PLAIN.decode(text)
     except msgspec.ValidationError:
         return _read_carefully(text)
-    if not _begins(plain.payload, b"{") or not 0 < len(plain.type) <= MAX_TYPE_LENGTH:
-        return _read_carefully(text)
-    return JobRequest(type=plain.type, payload=bytes(plain.payload), priority=PRIORITY_BY_LABEL[plain.priority])
+    return _plain_request(plain) or _read_carefully(text)
+
+
+def _plain_request(plain: _Plain) -> JobRequest | None:
+    payload = bytes(plain.payload)
+    if payload[:1] != b"{" or not 0 < len(plain.type) <= MAX_TYPE_LENGTH:
+        return None
+    return JobRequest(type=plain.type, payload=payload, priority=PRIORITY_BY_LABEL[plain.priority])
 
 
 def _begins(raw: msgspec.Raw, first: bytes) -> bool:

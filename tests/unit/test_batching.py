@@ -266,6 +266,22 @@ async def test_an_item_that_timed_out_frees_its_place_and_its_bytes() -> None:
     assert [await staying, await next_one] == ["ok-a", "ok-b"]
 
 
+async def test_the_impatient_time_out_among_the_patient_who_stay_in_their_order() -> None:
+    commits = Commits()
+    group = GroupCommit(commits)
+    first = await held(commits, group)
+    patience = {"a": 60.0, "b": 0.001, "c": None, "d": 0.002, "e": 60.0}
+    tasks = {item: asyncio.create_task(group.submit(item, timeout_seconds=wait)) for item, wait in patience.items()}
+    for item in "bd":
+        with pytest.raises(Unavailable, match="nothing was stored"):
+            await tasks[item]
+
+    commits.gate.set()
+
+    assert await asyncio.gather(first, *(tasks[item] for item in "ace")) == ["ok-first", "ok-a", "ok-c", "ok-e"]
+    assert commits.sent == ["first", "a", "c", "e"]
+
+
 async def test_an_item_that_is_being_flushed_cannot_time_out() -> None:
     commits = Commits()
     group = GroupCommit(commits)

@@ -261,6 +261,15 @@ def test_arrays_and_objects_count_together() -> None:
     assert verdict(mixed + b"[]" + b"}]" * 16) == "too_deep"
 
 
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 2 * MAX_DEPTH])
+@pytest.mark.parametrize("beside", [b'{"a":[{}]}', b'"a]"', b'"[\\""', b"[[[]]]"])
+def test_depth_is_exact_among_much_that_is_shallow(depth: int, beside: bytes) -> None:
+    deep = b'[{"x":' * ((depth - 1) // 2) + b"[" * ((depth - 1) % 2) + b"1" + b"]" * ((depth - 1) % 2)
+    deep += b"}]" * ((depth - 1) // 2)
+    body = b"[" + b",".join([beside] * 40 + [deep] + [beside] * 40) + b"]"
+    assert verdict(body) == ("too_deep" if depth > MAX_DEPTH else None)
+
+
 def test_many_shallow_brackets_are_not_deep() -> None:
     assert verdict(b"[" + b"[]," * 5_000 + b"{}]") is None
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from treadle.api.admin import Admin
 from treadle.api.front import Front
@@ -41,8 +41,7 @@ def create_metrics_app(runtime: Runtime, guards: Guards) -> Front:
 
 
 def _fronted(routes: Sequence[Route], runtime: Runtime, host: str) -> Front:
-    router = Router(routes, redirect_slashes=False, default=_nowhere)
-    return Front(router, HostNames(host, runtime.settings.allowed_hosts), runtime.metrics)
+    return Front(_Routing(routes), HostNames(host, runtime.settings.allowed_hosts), runtime.metrics)
 
 
 def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[Door]:
@@ -78,6 +77,20 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("GET", "/metrics", Guard.METRICS, MetricsPage(runtime).get),
     )
     return table
+
+
+class _Routing:
+    """A path without parameters is looked up; only for the others the routes are gone through, one after another."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._router = Router(routes, redirect_slashes=False, default=_nowhere)
+        self._fixed: dict[str, ASGIApp] = {}
+        for route in routes:
+            if next(one for one in routes if one.path_regex.match(route.path)) is route and "{" not in route.path:
+                self._fixed[route.path] = route.app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._fixed.get(scope["path"], self._router)(scope, receive, send)
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

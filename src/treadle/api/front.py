@@ -13,7 +13,8 @@ from treadle.clock import rising_seconds
 from treadle.hostname import HOW_TO_ALLOW, HostNames
 from treadle.telemetry.meters import OTHER
 from treadle.telemetry.metrics import Metrics
-from treadle.web.connection import ANSWER_FIELDS
+from treadle.web.connection import ANSWER_BLOCK, ANSWER_FIELDS
+from treadle.web.exchange import write_answer
 from treadle.web.problems import (
     ADDRESS_TOO_LONG,
     BODY_TIMEOUT,
@@ -41,7 +42,7 @@ LINGER_SECONDS = 5.0
 9.6): what comes is read and thrown away this long. nginx: lingering_timeout."""
 LINGER_SILENCE_SECONDS = 1.0
 
-
+ANSWER_NAMES = frozenset(name for name, _ in ANSWER_FIELDS)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -83,28 +84,57 @@ class Front:
 
 
 class _Answer:
-    """``send``, with what every answer carries unless it has its own; the body of an answer to HEAD stays here."""
+    """``send``, with what every answer carries unless it has its own; the body of an answer to HEAD stays here.
 
-    __slots__ = ("_began", "_metrics", "_request", "_send", "is_begun")
+    The start of an answer whose length is known waits for its body: mostly that is all of it, and written at once.
+    """
+
+    __slots__ = ("_began", "_metrics", "_request", "_send", "_start", "is_begun")
 
     def __init__(self, request: Request, send: Send, metrics: Metrics) -> None:
         self._metrics = metrics
         self._began = rising_seconds()
         self._request = request
         self._send = send
+        self._start: Message | None = None
         self.is_begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.is_begun = True
-            self._count(message["status"])
-            request_id = (b"x-request-id", self._request.id.encode("ascii"))
-            own = message["headers"]
-            named = {name for name, _ in own}
-            message["headers"] = [*own, *(field for field in ANSWER_FIELDS if field[0] not in named), request_id]
-        elif self._request.method == "HEAD":
+            self._start = message
+            if b"content-length" not in [name for name, _ in message["headers"]]:
+                await self._begin(message)
+            return
+        if self._request.method == "HEAD":
             message["body"] = b""
+        start = self._start
+        if start is not None:
+            if not message.get("more_body", False) and self._write(start, message.get("body", b"")):
+                return
+            await self._begin(start)
         await self._send(message)
+
+    async def _begin(self, start: Message) -> None:
+        self._start = None
+        self.is_begun = True
+        self._count(start["status"])
+        own = start["headers"]
+        named = {name for name, _ in own}
+        request_id = (b"x-request-id", self._request.id.encode("ascii"))
+        start["headers"] = [*own, *(field for field in ANSWER_FIELDS if field[0] not in named), request_id]
+        await self._send(start)
+
+    def _write(self, start: Message, body: bytes) -> bool:
+        own = start["headers"]
+        if not ANSWER_NAMES.isdisjoint([name for name, _ in own]):
+            return False
+        block = b"%bx-request-id: %b\r\n" % (ANSWER_BLOCK, self._request.id.encode("ascii"))
+        if not write_answer(self._request.scope, start["status"], own, block, body):
+            return False
+        self.is_begun = True
+        self._start = None
+        self._count(start["status"])
+        return True
 
     def _count(self, status: int) -> None:
         method = self._request.method

@@ -51,6 +51,9 @@ class Catalogue:
         self._rising = rising
         # Replaced whole: large payloads are checked in threads.
         self._published: Mapping[str, _Published] = {}
+        self._own: dict[str, KnownType] = {}
+        # What they were found in stands beside them: how many types of our own, and what was published.
+        self._queues: tuple[int, Mapping[str, _Published], frozenset[str]] | None = None
         self._read_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -58,15 +61,22 @@ class Catalogue:
         """The type of this name. This process's own code goes before what another one says of it."""
         own = self._registry.get(name)
         if own is not None:
-            return _own(own)
+            known = self._own.get(name)  # a registered type never changes
+            if known is None:
+                known = self._own[name] = _own(own)
+            return known
         published = self._published.get(name)
         return published.known() if published is not None else None
 
     @property
     def queues(self) -> frozenset[str]:
         """The queues that types name."""
-        own = {jobtype.queue for jobtype in self._registry}
-        return frozenset(own | {published.told.queue for published in self._published.values()})
+        published, found = self._published, self._queues
+        if found is None or found[0] != len(self._registry) or found[1] is not published:
+            own = {jobtype.queue for jobtype in self._registry}
+            names = frozenset(own | {foreign.told.queue for foreign in published.values()})
+            found = self._queues = (len(self._registry), published, names)
+        return found[2]
 
     async def all(self) -> list[KnownType]:
         """Every type, by name."""
@@ -80,6 +90,8 @@ class Catalogue:
         Raises ``Unavailable``: whether a type is known cannot be said then.
         """
         foreign = {name for name in types if self._registry.get(name) is None}
+        if not foreign and not queues:
+            return
         if foreign or not self.queues.issuperset(queues):
             all_known = self._published.keys() >= foreign and self.queues.issuperset(queues)
             await self._be_fresh(FRESH_SECONDS if all_known else UNKNOWN_SECONDS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,6 +38,7 @@ _UNKNOWN = KnownType(
     is_own=False,
 )
 """The policy of a type that nobody knows, which only lenient validation takes."""
+_NOT_INSERTED = (KeyClash, Replayed)
 LARGE_BYTES = 128 * 1024
 """Checking more than this takes milliseconds: it is done beside the loop, where others' requests go on."""
 
@@ -80,7 +81,8 @@ class Submitter:
         one request itself. Raises ``InvalidInput`` with every problem of every request, ``KeyReused``,
         ``KeyInFlight``, ``Overloaded``, ``Unavailable``, ``Unstorable``.
         """
-        await self._look_up(requests)
+        if self._may_be_others(requests):
+            await self._look_up(requests)
         now = self._runtime.clock.now()
         size_bytes = sum(len(request.payload or b"") for request in requests)
         if size_bytes > LARGE_BYTES:
@@ -120,15 +122,15 @@ class Submitter:
         hit("api.before_commit")
         results = await runtime.store.insert(units, runtime.clock.now())
         hit("api.after_commit")
-        lines: dict[tuple[str, Priority], list[JobId]] = {}
-        counts: Counter[tuple[str, str]] = Counter()
+        lines: defaultdict[tuple[str, Priority], list[JobId]] = defaultdict(list)
+        counts: defaultdict[tuple[str, str], int] = defaultdict(int)
         for unit, result in zip(units, results, strict=True):
-            if isinstance(result, KeyClash | Replayed):
+            if isinstance(result, _NOT_INSERTED):
                 continue
             for job in unit.jobs:
                 counts[(job.type, job.queue)] += 1
                 if job.run_at is None:
-                    lines.setdefault((job.queue, job.priority), []).append(job.id)
+                    lines[(job.queue, job.priority)].append(job.id)
         # After the commit, never before: a worker that is told early finds no row and drops the hint.
         for (queue, priority), ids in lines.items():
             runtime.dispatch.announce(queue, priority, ids)
@@ -136,9 +138,9 @@ class Submitter:
             self._count(counts)
         return results
 
-    def _count(self, counts: Counter[tuple[str, str]]) -> None:
+    def _count(self, counts: Mapping[tuple[str, str], int]) -> None:
         metrics = self._runtime.metrics
-        metrics.batch_items.observe(counts.total(), "submit")
+        metrics.batch_items.observe(sum(counts.values()), "submit")
         for (type_name, queue), count in counts.items():
             is_known = self._runtime.catalogue.find(type_name) is not None
             metrics.jobs.add(count, type_name if is_known else OTHER, queue, SUBMITTED)
@@ -146,10 +148,19 @@ class Submitter:
     def _count_resending(self) -> None:
         self._runtime.metrics.store_repeats.add(1, "unknown")
 
+    def _may_be_others(self, requests: Sequence[JobRequest]) -> bool:
+        """Whether a queue is named, or a type that is not this process's own: others may have published it."""
+        own = self._runtime.registry
+        for request in requests:
+            if request.queue is not None or (request.type is not None and own.get(request.type) is None):
+                return True
+        return False
+
     async def _look_up(self, requests: Sequence[JobRequest]) -> None:
         types = {request.type for request in requests if request.type is not None}
         queues = {request.queue for request in requests if request.queue is not None}
-        await self._runtime.catalogue.look_up(types, queues - known_queues(self._runtime))
+        unknown = queues - known_queues(self._runtime) if queues else queues
+        await self._runtime.catalogue.look_up(types, unknown)
 
     def _resolve_all(self, requests: Sequence[JobRequest], now: datetime, pointer: str | None) -> tuple[NewJob, ...]:
         jobs: list[NewJob] = []

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from treadle.service.submit import LARGE_BYTES
+from treadle.web.exchange import take_body
 from treadle.web.problems import BODY_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Refused
 from treadle.web.request import Request
 
@@ -63,6 +64,12 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     """The whole body. Raises ``Refused`` (408, 413), ``ClientDisconnect`` where nobody is left to be answered."""
     if request.declared_bytes > max_bytes:
         raise _too_large(max_bytes)
+    body = take_body(request.scope)
+    if body is not None:
+        request.body_was_read = True
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+        return body
     # Grows in place and gives its bytes away uncopied: pieces joined in the end would be there twice.
     received = io.BytesIO()
     begun = asyncio.get_running_loop().time()

@@ -7,13 +7,13 @@ for a request's header, and keeps all of a header that never ends.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from http import HTTPStatus
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from treadle.web.exchange import offer
 from treadle.web.problems import (
     HEADER_TIMEOUT,
     HEADERS_TOO_LARGE,
@@ -22,6 +22,7 @@ from treadle.web.problems import (
     Refused,
     problem_response,
 )
+from treadle.web.request import new_request_id
 
 ANSWER_FIELDS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -32,6 +33,7 @@ ANSWER_FIELDS: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 """What every answer carries that has not its own."""
+ANSWER_BLOCK = b"".join(name + b": " + value + b"\r\n" for name, value in ANSWER_FIELDS)
 
 HEADER_SECONDS = 10.0
 """From a connection's or a header's first byte to the header's end. Apache's mod_reqtimeout allows 10 to 20."""
@@ -123,6 +125,8 @@ class HttpConnection(HttpToolsProtocol):
         self._headers_seen += 1
         self._stop_timer()
         super().on_headers_complete()
+        if self.cycle is not None:
+            offer(self.scope, self.cycle)
 
     @property
     def _is_answering(self) -> bool:
@@ -164,7 +168,7 @@ class HttpConnection(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _write(self, kind: Kind, detail: str) -> None:
-        request_id = secrets.token_hex(8)
+        request_id = new_request_id()
         response = problem_response(Refused(kind, detail), request_id)
         fields = [
             *response.raw_headers,

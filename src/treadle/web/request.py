@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from itertools import count
 
 from starlette.types import Receive, Scope
 
@@ -16,7 +17,15 @@ REQUEST = "treadle.request"
 
 ANONYMOUS = "anonymous"
 
+_PROCESS = secrets.token_hex(4)
+_numbers = count()
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+def new_request_id() -> str:
+    """An id that no other request of this process has, and none of another to speak of. It is no secret."""
+    return f"{_PROCESS}{next(_numbers):08x}"
 
 
 class Request:
@@ -36,7 +45,7 @@ class Request:
         self._fields: dict[bytes, bytes] = dict(fields)
         self._has_repeated = len(self._fields) < len(fields)
         sent = self._fields.get(b"x-request-id")
-        self.id = sent.decode("ascii") if sent and _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+        self.id = sent.decode("ascii") if sent and _REQUEST_ID.fullmatch(sent) else new_request_id()
 
     @property
     def method(self) -> str:
@@ -53,7 +62,10 @@ class Request:
     @property
     def header_bytes(self) -> int:
         """How large the header fields are, all in all."""
-        return sum(len(name) + len(value) for name, value in self.scope["headers"])
+        size = 0
+        for name, value in self.scope["headers"]:
+            size += len(name) + len(value)
+        return size
 
     @property
     def declared_bytes(self) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from treadle.errors import Unstorable
 from treadle.ids import JobId
 from treadle.job import MAX_KEPT_ERRORS, NewJob
-from treadle.queue import PRIORITY_BY_LABEL
+from treadle.queue import PRIORITY_BY_LABEL, Priority
 from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
 from treadle.store.postgres.rows import Row, job_id
 from treadle.store.protocol import (
@@ -109,20 +109,45 @@ def _insert_result(unit: Submission, kept: Row | None) -> InsertResult:
     return Inserted(ids) if ids == own else Replayed(ids)
 
 
+# The members of a job that its type mostly decides, in the order in which the queries take them.
+_policy_of = attrgetter(
+    "type",
+    "queue",
+    "priority._value_",  # hashed at once; the member of an enumeration is hashed by its name, in Python
+    "max_attempts",
+    "max_crashes",
+    "timeout_seconds",
+    "backoff.base_seconds",
+    "backoff.cap_seconds",
+)
+
+
 def _jobs_values(jobs: Sequence[NewJob]) -> Values:
+    """Each policy once, and by its number with each job: sent with every job they cost as much as all the rest.
+
+    Where there is one policy, no time and no trace, the numbers, times and traces are none: ``unnest`` fills up.
+    """
+    policies = list(map(_policy_of, jobs))
+    number_of = {policy: number for number, policy in enumerate(dict.fromkeys(policies), 1)}
+    types, queues, priorities, max_attempts, max_crashes, timeouts, backoff_bases, backoff_caps = zip(
+        *number_of, strict=True
+    )
+    run_ats = [job.run_at for job in jobs]
+    traceparents = [job.traceparent for job in jobs]
     return {
         "ids": [job.id for job in jobs],
-        "types": [job.type for job in jobs],
-        "queues": [job.queue for job in jobs],
-        "priorities": [job.priority.label for job in jobs],
-        "max_attempts": [job.max_attempts for job in jobs],
-        "max_crashes": [job.max_crashes for job in jobs],
-        "timeouts": [job.timeout_seconds for job in jobs],
-        "backoff_bases": [job.backoff.base_seconds for job in jobs],
-        "backoff_caps": [job.backoff.cap_seconds for job in jobs],
+        "numbers": [number_of[policy] for policy in policies] if len(number_of) > 1 else (),
         "payloads": [job.payload for job in jobs],
-        "run_ats": [job.run_at for job in jobs],
-        "traceparents": [job.traceparent for job in jobs],
+        "run_ats": run_ats if any(run_ats) else (),
+        "traceparents": traceparents if any(traceparents) else (),
+        "types": types,
+        "queues": queues,
+        "priorities": [Priority(priority).label for priority in priorities],
+        "max_attempts": max_attempts,
+        "max_crashes": max_crashes,
+        "timeouts": timeouts,
+        "backoff_bases": backoff_bases,
+        "backoff_caps": backoff_caps,
     }
 
 

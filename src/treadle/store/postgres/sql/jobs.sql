@@ -4,7 +4,8 @@
 -- A statement that looks for jobs names the status literally, as its index does.
 
 -- name: insert
--- A batch that is sent again finds its own ids and leaves them as they are.
+-- A batch that is sent again finds its own ids and leaves them as they are. Its policies come once each, and their
+-- numbers with the jobs: none at all where there is only one.
 WITH named AS (
   INSERT INTO queues (name) SELECT unnest(:queue_names::text[]) ON CONFLICT (name) DO NOTHING
 )
@@ -13,11 +14,13 @@ INSERT INTO jobs (id, type, queue, priority, status, max_attempts, max_crashes, 
 SELECT id, type, queue, priority, CASE WHEN run_at IS NULL THEN 'queued' ELSE 'scheduled' END, max_attempts,
        max_crashes, timeout_seconds, backoff_base_seconds, backoff_cap_seconds, payload, run_at,
        CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now, traceparent
-FROM unnest(:ids::uuid[], :types::text[], :queues::text[], :priorities::text[], :max_attempts::int[],
-            :max_crashes::int[], :timeouts::float8[], :backoff_bases::float8[], :backoff_caps::float8[],
-            :payloads::json[], :run_ats::timestamptz[], :traceparents::text[])
-  AS job (id, type, queue, priority, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
-          backoff_cap_seconds, payload, run_at, traceparent)
+FROM unnest(:ids::uuid[], :numbers::int[], :payloads::json[], :run_ats::timestamptz[], :traceparents::text[])
+  AS job (id, number, payload, run_at, traceparent)
+JOIN unnest(:types::text[], :queues::text[], :priorities::text[], :max_attempts::int[], :max_crashes::int[],
+            :timeouts::float8[], :backoff_bases::float8[], :backoff_caps::float8[]) WITH ORDINALITY
+  AS policy (type, queue, priority, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
+             backoff_cap_seconds, number)
+  ON policy.number = coalesce(job.number, 1)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_keyed
@@ -47,11 +50,14 @@ WITH bounded AS MATERIALIZED (
   SELECT id, type, queue, priority, CASE WHEN run_at IS NULL THEN 'queued' ELSE 'scheduled' END, max_attempts,
          max_crashes, timeout_seconds, backoff_base_seconds, backoff_cap_seconds, payload, run_at,
          CASE WHEN run_at IS NULL THEN :now::timestamptz END, :now, :now, traceparent
-  FROM unnest(:ids::uuid[], :types::text[], :queues::text[], :priorities::text[], :max_attempts::int[],
-              :max_crashes::int[], :timeouts::float8[], :backoff_bases::float8[], :backoff_caps::float8[],
-              :payloads::json[], :run_ats::timestamptz[], :traceparents::text[], :keyed_by::uuid[])
-    AS job (id, type, queue, priority, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
-            backoff_cap_seconds, payload, run_at, traceparent, keyed_by)
+  FROM unnest(:ids::uuid[], :numbers::int[], :payloads::json[], :run_ats::timestamptz[], :traceparents::text[],
+              :keyed_by::uuid[])
+    AS job (id, number, payload, run_at, traceparent, keyed_by)
+  JOIN unnest(:types::text[], :queues::text[], :priorities::text[], :max_attempts::int[], :max_crashes::int[],
+              :timeouts::float8[], :backoff_bases::float8[], :backoff_caps::float8[]) WITH ORDINALITY
+    AS policy (type, queue, priority, max_attempts, max_crashes, timeout_seconds, backoff_base_seconds,
+               backoff_cap_seconds, number)
+    ON policy.number = coalesce(job.number, 1)
   WHERE keyed_by IS NULL OR keyed_by IN (SELECT job_ids[1] FROM kept)
   ON CONFLICT (id) DO NOTHING
 )
