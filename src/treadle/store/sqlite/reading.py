@@ -42,7 +42,10 @@ def ready_ids(connection: sqlite3.Connection, request: ClaimRequest, turn: int) 
 def get(connection: sqlite3.Connection, ids: Sequence[JobId], payload: bool) -> dict[JobId, StoredJob]:
     """See ``Store.get``."""
     rows = connection.execute(SQL["get"], {"ids": json_list(ids), "payload": payload})
-    jobs = (stored_job(row, payload_of(connection, row) if payload else None) for row in rows.fetchall())
+    jobs = (
+        stored_job(row, payload_of(connection, row["id"], row["payload"]) if payload else None)
+        for row in rows.fetchall()
+    )
     return {job.id: job for job in jobs}
 
 

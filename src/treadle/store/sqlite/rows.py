@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,8 @@ from treadle.store.protocol import PublishedType, WorkerRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_PRIORITIES = {int(priority): priority for priority in Priority}
+"""Looked up: calling an enumeration costs as much as all the rest of a column."""
 
 
 def to_micros(moment: datetime) -> int:
@@ -83,27 +86,32 @@ def insert_parameters(job: NewJob, now_micros: int) -> dict[str, object]:
     }
 
 
-def claimed_job(row: sqlite3.Row, payload: bytes) -> ClaimedJob:
-    """A row of the query ``claim``, and its whole payload."""
+def claimed_job(row: tuple[Any, ...], payload: bytes, now: datetime) -> ClaimedJob:
+    """A row of the query ``claimable``, its whole payload, and when it is claimed."""
+    (_, job_id, type_name, queue, priority, _, attempt, failures, crashes, snoozes, max_attempts, max_crashes) = row[
+        :12
+    ]
+    (timeout_seconds, base_seconds, cap_seconds, created_at, queued_at, checkpoint, traceparent) = row[12:]
+    created = moment(created_at)
     return ClaimedJob(
-        id=JobId(row["id"]),
-        type=row["type"],
-        queue=row["queue"],
-        priority=Priority(row["priority"]),
+        id=job_id,
+        type=type_name,
+        queue=queue,
+        priority=_PRIORITIES[priority],
         payload=payload,
-        attempt=row["attempt"],
-        failures=row["failures"],
-        crashes=row["crashes"],
-        snoozes=row["snoozes"],
-        max_attempts=row["max_attempts"],
-        max_crashes=row["max_crashes"],
-        timeout_seconds=row["timeout_seconds"],
-        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
-        created_at=moment(row["created_at"]),
-        queued_at=moment(row["queued_at"]),
-        started_at=moment(row["started_at"]),
-        checkpoint=bytes_or_none(row["checkpoint"]),
-        traceparent=row["traceparent"],
+        attempt=attempt,
+        failures=failures,
+        crashes=crashes,
+        snoozes=snoozes,
+        max_attempts=max_attempts,
+        max_crashes=max_crashes,
+        timeout_seconds=timeout_seconds,
+        backoff=Backoff(base_seconds, cap_seconds),
+        created_at=created,
+        queued_at=created if queued_at == created_at else moment(queued_at),
+        started_at=now,
+        checkpoint=bytes_or_none(checkpoint),
+        traceparent=traceparent,
     )
 
 

@@ -30,7 +30,7 @@ from treadle.store.protocol import (
     Submission,
     WorkerRecord,
 )
-from treadle.store.sqlite import checking, reading, writing
+from treadle.store.sqlite import checking, claiming, reading, settling, writing
 from treadle.store.sqlite.connection import Connections, primary_code
 from treadle.store.sqlite.rows import (
     moment,
@@ -108,11 +108,11 @@ class SQLiteStore:
         if not ids or not request.types:
             return []
         wanted = ids
-        return await self._connections.write(lambda connection: writing.claim(connection, request, wanted, now))
+        return await self._connections.write(lambda connection: claiming.claim(connection, request, wanted, now))
 
     async def settle(self, moves: Sequence[Move], now: datetime) -> list[Settled]:
         """See ``Store.settle``."""
-        return await self._connections.write(lambda connection: writing.settle(connection, moves, now))
+        return await self._connections.write(lambda connection: settling.settle(connection, moves, now))
 
     async def note(self, notes: Sequence[Note], now: datetime) -> list[bool]:
         """See ``Store.note``."""
