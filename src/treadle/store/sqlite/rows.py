@@ -18,6 +18,8 @@ from treadle.store.protocol import PublishedType, WorkerRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SCHEDULED = Status.SCHEDULED.value
+_QUEUED = Status.QUEUED.value
 _PRIORITIES = {int(priority): priority for priority in Priority}
 """Looked up: calling an enumeration costs as much as all the rest of a column."""
 
@@ -63,27 +65,32 @@ def has_large_payload(job: NewJob) -> bool:
     return len(job.payload) > MAX_INLINE_PAYLOAD_BYTES
 
 
-def insert_parameters(job: NewJob, now_micros: int) -> dict[str, object]:
-    """What the query ``insert`` takes. Raises ``UnicodeError``: SQLite's own cast to TEXT takes any bytes."""
-    check_utf8(job.payload)
+def insert_row(job: NewJob, now_micros: int) -> tuple[object, ...]:
+    """What the query ``insert`` takes, by position.
+
+    Raises ``UnicodeError``: SQLite's own cast to TEXT takes any bytes.
+    """
+    if not job.payload.isascii():
+        check_utf8(job.payload)
     scheduled = job.run_at is not None
-    return {
-        "id": job.id,
-        "type": job.type,
-        "queue": job.queue,
-        "priority": int(job.priority),
-        "status": Status.SCHEDULED.value if scheduled else Status.QUEUED.value,
-        "max_attempts": job.max_attempts,
-        "max_crashes": job.max_crashes,
-        "timeout_seconds": job.timeout_seconds,
-        "backoff_base_seconds": job.backoff.base_seconds,
-        "backoff_cap_seconds": job.backoff.cap_seconds,
-        "payload": ELSEWHERE if has_large_payload(job) else job.payload,
-        "now": now_micros,
-        "run_at": to_micros_or_none(job.run_at),
-        "queued_at": None if scheduled else now_micros,
-        "traceparent": job.traceparent,
-    }
+    return (
+        job.id,
+        job.type,
+        job.queue,
+        int(job.priority),
+        _SCHEDULED if scheduled else _QUEUED,
+        job.max_attempts,
+        job.max_crashes,
+        job.timeout_seconds,
+        job.backoff.base_seconds,
+        job.backoff.cap_seconds,
+        ELSEWHERE if has_large_payload(job) else job.payload,
+        now_micros,
+        now_micros,
+        to_micros_or_none(job.run_at),
+        None if scheduled else now_micros,
+        job.traceparent,
+    )
 
 
 def claimed_job(row: tuple[Any, ...], payload: bytes, now: datetime) -> ClaimedJob:

@@ -30,7 +30,7 @@ from treadle.store.protocol import (
     Submission,
     WorkerRecord,
 )
-from treadle.store.sqlite import checking, claiming, reading, settling, writing
+from treadle.store.sqlite import checking, claiming, inserting, reading, settling, writing
 from treadle.store.sqlite.connection import Connections, primary_code
 from treadle.store.sqlite.rows import (
     moment,
@@ -91,8 +91,9 @@ class SQLiteStore:
         new = named - self._declared
 
         def work(connection: sqlite3.Connection) -> list[InsertResult]:
-            connection.executemany(SQL["declare_queue"], [{"name": name} for name in sorted(new)])
-            return writing.insert(connection, units, now)
+            if new:
+                connection.executemany(SQL["declare_queue"], [{"name": name} for name in sorted(new)])
+            return inserting.insert(connection, units, now)
 
         results = await self._connections.write(work)
         self._declared |= new

@@ -17,21 +17,14 @@ from treadle.store.protocol import (
     TYPES_KEPT,
     Expiry,
     Hint,
-    Inserted,
-    InsertResult,
-    KeyClash,
     Note,
     Operated,
     Promoted,
     PublishedType,
-    Replayed,
-    Submission,
 )
 from treadle.store.queries import read_queries
 from treadle.store.sqlite.rows import (
     ELSEWHERE,
-    has_large_payload,
-    insert_parameters,
     moment_or_none,
     published_parameters,
     text_or_none,
@@ -49,45 +42,6 @@ _KEEPS_ERROR = frozenset({Verb.RELEASE, Verb.SNOOZE, Verb.ABORT})
 def json_list(values: Sequence[object]) -> str:
     """A list as the JSON text that ``json_each`` takes."""
     return msgspec.json.encode(values).decode()
-
-
-def insert(connection: sqlite3.Connection, units: Sequence[Submission], now: datetime) -> list[InsertResult]:
-    """See ``Store.insert``."""
-    now_micros = to_micros(now)
-    results: list[InsertResult] = []
-    for unit in units:
-        answered = _answer_by_key(connection, unit, now_micros)
-        if answered is None:
-            connection.executemany(SQL["insert"], [insert_parameters(job, now_micros) for job in unit.jobs])
-            large = [{"id": job.id, "payload": job.payload} for job in unit.jobs if has_large_payload(job)]
-            connection.executemany(SQL["insert_large"], large)
-            answered = Inserted(tuple(job.id for job in unit.jobs))
-        results.append(answered)
-    return results
-
-
-def _answer_by_key(connection: sqlite3.Connection, unit: Submission, now_micros: int) -> InsertResult | None:
-    """What the unit's key says already; else the key is taken for this unit."""
-    if unit.key is None:
-        return None
-    name = {"scope": unit.key.scope, "key": unit.key.key}
-    found = connection.execute(SQL["find_key"], {**name, "now": now_micros}).fetchone()
-    if found is not None:
-        if bytes(found["fingerprint"]) != unit.key.fingerprint:
-            return KeyClash()
-        ids = tuple(JobId(i) for i in msgspec.json.decode(found["job_ids"]))
-        # The very same ids: this unit itself was sent again after its answer was lost.
-        return Inserted(ids) if ids == tuple(job.id for job in unit.jobs) else Replayed(ids)
-    connection.execute(
-        SQL["put_key"],
-        {
-            **name,
-            "fingerprint": unit.key.fingerprint,
-            "job_ids": json_list([job.id for job in unit.jobs]),
-            "expires_at": to_micros(unit.key.expires_at),
-        },
-    )
-    return None
 
 
 def payload_of(connection: sqlite3.Connection, job_id: JobId, inline: bytes) -> bytes:
