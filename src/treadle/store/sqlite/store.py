@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -31,7 +31,8 @@ from treadle.store.protocol import (
     WorkerRecord,
 )
 from treadle.store.sqlite import checking, claiming, inserting, reading, settling, writing
-from treadle.store.sqlite.connection import Connections, primary_code
+from treadle.store.sqlite.connection import Connections
+from treadle.store.sqlite.faults import primary_code
 from treadle.store.sqlite.rows import (
     moment,
     orphan,
@@ -54,6 +55,8 @@ class SQLiteStore:
         self._connections = Connections(path)
         self._declared: set[str] = set()
         self._turn = 0
+        self._is_long = False
+        """Whether the last scan found all it wanted."""
 
     async def open(self, *, migrate: bool) -> None:
         """See ``Store.open``."""
@@ -95,48 +98,76 @@ class SQLiteStore:
                 connection.executemany(SQL["declare_queue"], [{"name": name} for name in sorted(new)])
             return inserting.insert(connection, units, now)
 
-        results = await self._connections.write(work)
+        results = await self._connections.write(work, sum(len(unit.jobs) for unit in units))
         self._declared |= new
         return results
 
     async def claim(self, request: ClaimRequest, now: datetime) -> list[ClaimedJob]:
-        """See ``Store.claim``. A scan reads first, so that a look which finds nothing takes no write lock."""
+        """See ``Store.claim``."""
+        if not request.types:
+            return []
         ids = request.ids
         if ids is None:
-            self._turn += 1
-            turn = self._turn
-            ids = await self._connections.read(lambda connection: reading.ready_ids(connection, request, turn))
-        if not ids or not request.types:
+            return await self._scan(request, now)
+        if not ids:
             return []
-        wanted = ids
-        return await self._connections.write(lambda connection: claiming.claim(connection, request, wanted, now))
+        return await self._claim(request, lambda _: ids, now)
+
+    async def _scan(self, request: ClaimRequest, now: datetime) -> list[ClaimedJob]:
+        """Look first, so that a look which finds nothing takes no write lock.
+
+        In a line that was long at the last look, look and claim in one go: that saves the way to a reader, and the
+        claim shares a turn with what waits to be settled.
+        """
+        self._turn += 1
+        turn = self._turn
+
+        def look(connection: sqlite3.Connection) -> list[JobId]:
+            return reading.ready_ids(connection, request, turn)
+
+        if not self._is_long:
+            found = await self._connections.read(look)
+            self._is_long = len(found) == request.limit
+            if not found:
+                return []
+            return await self._claim(request, lambda _: found, now)
+        claimed = await self._claim(request, look, now)
+        self._is_long = len(claimed) == request.limit
+        return claimed
+
+    async def _claim(
+        self, request: ClaimRequest, which: Callable[[sqlite3.Connection], Sequence[JobId]], now: datetime
+    ) -> list[ClaimedJob]:
+        return await self._connections.write(
+            lambda connection: claiming.claim(connection, request, which(connection), now), request.limit
+        )
 
     async def settle(self, moves: Sequence[Move], now: datetime) -> list[Settled]:
         """See ``Store.settle``."""
-        return await self._connections.write(lambda connection: settling.settle(connection, moves, now))
+        return await self._connections.write(lambda connection: settling.settle(connection, moves, now), len(moves))
 
     async def note(self, notes: Sequence[Note], now: datetime) -> list[bool]:
         """See ``Store.note``."""
-        return await self._connections.write(lambda connection: writing.note(connection, notes, now))
+        return await self._connections.write(lambda connection: writing.note(connection, notes, now), len(notes))
 
     async def promote_due(self, limit: int, now: datetime) -> Promoted:
         """See ``Store.promote_due``. Reads first: most looks find nothing due."""
         next_due = await self._connections.read(lambda connection: connection.execute(SQL["next_due"]).fetchone()[0])
         if next_due is None or next_due > to_micros(now):
             return Promoted((), None if next_due is None else moment(next_due))
-        return await self._connections.write(lambda connection: writing.promote_due(connection, limit, now))
+        return await self._connections.write(lambda connection: writing.promote_due(connection, limit, now), limit)
 
     async def operate(self, verb: Verb, ids: Sequence[JobId], now: datetime) -> list[Operated]:
         """See ``Store.operate``."""
-        return await self._connections.write(lambda connection: writing.operate(connection, verb, ids, now))
+        return await self._connections.write(lambda connection: writing.operate(connection, verb, ids, now), len(ids))
 
     async def delete(self, ids: Sequence[JobId]) -> list[Operated]:
         """See ``Store.delete``."""
-        return await self._connections.write(lambda connection: writing.delete(connection, ids))
+        return await self._connections.write(lambda connection: writing.delete(connection, ids), len(ids))
 
     async def erase(self, ids: Sequence[JobId], now: datetime) -> list[Operated]:
         """See ``Store.erase``."""
-        return await self._connections.write(lambda connection: writing.erase(connection, ids, now))
+        return await self._connections.write(lambda connection: writing.erase(connection, ids, now), len(ids))
 
     async def register_worker(self, worker: WorkerRecord) -> None:
         """See ``Store.register_worker``."""
@@ -230,7 +261,7 @@ class SQLiteStore:
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
         """See ``Store.prune``."""
-        return await self._connections.write(lambda connection: writing.prune(connection, expiries, limit, now))
+        return await self._connections.write(lambda connection: writing.prune(connection, expiries, limit, now), limit)
 
 
 def _migrate(connection: sqlite3.Connection, migrate: bool) -> None:
