@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SCHEDULED = Status.SCHEDULED.value
 _QUEUED = Status.QUEUED.value
+_backoff = lru_cache(maxsize=256)(Backoff)
 _PRIORITIES = {int(priority): priority for priority in Priority}
 """Looked up: calling an enumeration costs as much as all the rest of a column."""
 
@@ -113,7 +115,7 @@ def claimed_job(row: tuple[Any, ...], payload: bytes, now: datetime) -> ClaimedJ
         max_attempts=max_attempts,
         max_crashes=max_crashes,
         timeout_seconds=timeout_seconds,
-        backoff=Backoff(base_seconds, cap_seconds),
+        backoff=_backoff(base_seconds, cap_seconds),
         created_at=created,
         queued_at=created if queued_at == created_at else moment(queued_at),
         started_at=now,

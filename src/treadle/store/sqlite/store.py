@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -106,12 +106,14 @@ class SQLiteStore:
         """See ``Store.claim``."""
         if not request.types:
             return []
-        ids = request.ids
-        if ids is None:
+        if request.ids is None:
             return await self._scan(request, now)
-        if not ids:
-            return []
-        return await self._claim(request, lambda _: ids, now)
+        return await self._claim(request, request.ids, now) if request.ids else []
+
+    async def _claim(self, request: ClaimRequest, ids: Sequence[JobId], now: datetime) -> list[ClaimedJob]:
+        return await self._connections.write(
+            lambda connection: claiming.claim(connection, request, ids, now), request.limit
+        )
 
     async def _scan(self, request: ClaimRequest, now: datetime) -> list[ClaimedJob]:
         """Look first, so that a look which finds nothing takes no write lock.
@@ -121,26 +123,15 @@ class SQLiteStore:
         """
         self._turn += 1
         turn = self._turn
-
-        def look(connection: sqlite3.Connection) -> list[JobId]:
-            return reading.ready_ids(connection, request, turn)
-
-        if not self._is_long:
-            found = await self._connections.read(look)
-            self._is_long = len(found) == request.limit
-            if not found:
-                return []
-            return await self._claim(request, lambda _: found, now)
-        claimed = await self._claim(request, look, now)
-        self._is_long = len(claimed) == request.limit
-        return claimed
-
-    async def _claim(
-        self, request: ClaimRequest, which: Callable[[sqlite3.Connection], Sequence[JobId]], now: datetime
-    ) -> list[ClaimedJob]:
-        return await self._connections.write(
-            lambda connection: claiming.claim(connection, request, which(connection), now), request.limit
-        )
+        if self._is_long:
+            claimed = await self._connections.write(
+                lambda connection: claiming.claim_next(connection, request, turn, now), request.limit
+            )
+            self._is_long = len(claimed) == request.limit
+            return claimed
+        ids = await self._connections.read(lambda connection: reading.ready_ids(connection, request, turn))
+        self._is_long = len(ids) == request.limit
+        return await self._claim(request, ids, now) if ids else []
 
     async def settle(self, moves: Sequence[Move], now: datetime) -> list[Settled]:
         """See ``Store.settle``."""

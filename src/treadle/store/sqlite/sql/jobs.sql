@@ -45,12 +45,22 @@ WHERE status = 'queued' AND queue = :queue AND priority = :priority
   AND type IN (SELECT value FROM json_each(:types))
 ORDER BY queued_at, id LIMIT :limit;
 
+-- name: claimable_line
+-- ``scan_line`` with all that a claim hands out, the columns of ``claimable``: for the transaction that claims them.
+SELECT rowid, id, type, queue, priority, CAST(payload AS BLOB), attempt + 1, failures, crashes, snoozes, max_attempts,
+       max_crashes, timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, queued_at, checkpoint, traceparent
+FROM jobs INDEXED BY jobs_queued
+WHERE status = 'queued' AND queue = :queue AND priority = :priority
+  AND type IN (SELECT value FROM json_each(:types))
+ORDER BY queued_at, id LIMIT :limit;
+
 -- name: claimable
 -- The guards are all here: queued, of a known type, from a served queue that is not paused. With the attempt of the claim.
+-- The plus, here and below: SQLite would take the status's index for it, which is no way to a row by its id or number.
 SELECT rowid, id, type, queue, priority, CAST(payload AS BLOB), attempt + 1, failures, crashes, snoozes, max_attempts,
        max_crashes, timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, queued_at, checkpoint, traceparent
 FROM jobs
-WHERE id IN (SELECT value FROM json_each(:ids)) AND status = :source
+WHERE id IN (SELECT value FROM json_each(:ids)) AND +status = :source
   AND type IN (SELECT value FROM json_each(:types))
   AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
   AND NOT EXISTS (SELECT 1 FROM queues WHERE name = jobs.queue AND paused_at IS NOT NULL);
@@ -84,7 +94,6 @@ WHERE id = :id AND attempt = :attempt AND status = :source;
 
 -- name: complete
 -- ``settle`` of many that all complete, in one step: rows that ``settled`` has just told, and with them the attempt.
--- The plus keeps SQLite from walking all that runs, instead of looking up each row by its number.
 UPDATE jobs
 SET status = :target, worker_id = NULL, updated_at = :now, run_at = NULL, finished_at = :now, error = NULL,
     result = ended.value ->> 1,
