@@ -13,12 +13,18 @@ from treadle.store.sqlite.store import _statements
 from treadle.store.sqlite.writing import SQL
 
 BY_ID = "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)"
+BY_NUMBER = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"
 
 # Query: what its plan must say, in part; a table or an index it need not use may not be named after SCAN.
 PLANS: dict[str, list[str]] = {
-    "claim": ["SEARCH jobs USING INDEX jobs_status (status=? AND id=?)", "SEARCH queues USING PRIMARY KEY (name=?)"],
+    "claimable": [
+        BY_ID,
+        "SEARCH queues USING PRIMARY KEY (name=?)",
+    ],
+    "claim": [BY_NUMBER],
     "settle": [BY_ID],
     "settled": [BY_ID],
+    "complete": ["SCAN ended VIRTUAL TABLE", BY_NUMBER],
     "note": [BY_ID],
     "promote": [BY_ID],
     "standing": [BY_ID],
@@ -35,6 +41,7 @@ PLANS: dict[str, list[str]] = {
     "count": ["SEARCH jobs USING COVERING INDEX jobs_status (status=?)"],
     "expired": ["SEARCH jobs USING INDEX jobs_status (status=? AND id<?)"],
     "ready_queues": ["SEARCH jobs USING INDEX jobs_queued", "SEARCH jobs USING INDEX jobs_queued (queue>?)"],
+    "claimable_line": ["SEARCH jobs USING INDEX jobs_queued (queue=? AND priority=?)"],
     "scan_line": ["SEARCH jobs USING INDEX jobs_queued (queue=? AND priority=?)"],
     "depth": ["SEARCH jobs USING INDEX jobs_queued (queue=? AND priority=?)"],
     "due": ["SEARCH jobs USING INDEX jobs_due (run_at<?)"],

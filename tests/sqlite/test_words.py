@@ -65,6 +65,7 @@ def test_the_indexes_hold_what_their_verbs_start_from() -> None:
     [
         ("ready_queues", CLAIMED),
         ("scan_line", CLAIMED),
+        ("claimable_line", CLAIMED),
         ("depth", CLAIMED),
         ("due", PROMOTED),
         ("next_due", PROMOTED),
@@ -85,6 +86,7 @@ def test_no_other_query_names_a_status() -> None:
     assert named == {
         "ready_queues",
         "scan_line",
+        "claimable_line",
         "depth",
         "due",
         "next_due",

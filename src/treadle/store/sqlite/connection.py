@@ -1,7 +1,7 @@
-"""Connections to one SQLite file: one writer thread, a few reader threads, and what their errors mean.
+"""Connections to one SQLite file: one writer thread, which writes in turns, and a few reader threads.
 
-The writer is handed a whole batch at a time and wraps it in ``BEGIN IMMEDIATE``: a deferred transaction that
-upgrades gets SQLITE_BUSY at once, whatever the busy timeout says (sqlite.org/isolation.html).
+A turn begins with ``BEGIN IMMEDIATE``: a deferred transaction that upgrades gets SQLITE_BUSY at once, whatever the
+busy timeout says (sqlite.org/isolation.html).
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from treadle.clock import rising_seconds
-from treadle.errors import OutcomeUnknown, StoreRefused, TreadleError, Unavailable, Unstorable
-
-Answer = TypeVar("Answer")
-Work = Callable[[sqlite3.Connection], Answer]
+from treadle.errors import StoreRefused, Unavailable
+from treadle.store.sqlite.faults import primary_code, roll_back, translated
+from treadle.store.sqlite.turns import Answer, Turns, Work
 
 BUSY_SECONDS = 5.0
 """How long a write waits for another process's: theirs take milliseconds."""
@@ -35,6 +33,7 @@ class Connections:
         self._writer = ThreadPoolExecutor(1, "treadle-sqlite-writer")
         self._readers = ThreadPoolExecutor(_READERS, "treadle-sqlite-reader")
         self._write_connection: sqlite3.Connection | None = None
+        self._turns = Turns(self._writer, lambda: self._writing)
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
 
@@ -63,9 +62,12 @@ class Connections:
         else:
             await closing
 
-    async def write(self, work: Work[Answer]) -> Answer:
-        """Run ``work`` in one transaction on the writer. Raises what ``store/protocol`` says (S6)."""
-        return await self._run(self._writer, lambda: self._in_transaction(work))
+    async def write(self, work: Work[Answer], rows: int = 1) -> Answer:
+        """Run ``work`` in a transaction on the writer, perhaps with others' work in it, perhaps more than once.
+
+        ``rows``: how many it may touch. Raises what ``store/protocol`` says (S6).
+        """
+        return await self._turns.take_part(work, rows)
 
     async def read(self, work: Work[Answer]) -> Answer:
         """Run ``work`` on one snapshot of a reader."""
@@ -73,7 +75,7 @@ class Connections:
 
     async def on_writer(self, work: Work[Answer]) -> Answer:
         """Run ``work`` on the writer outside any transaction."""
-        return await self._run(self._writer, lambda: _translated(lambda: work(self._writing)))
+        return await self._run(self._writer, lambda: translated(lambda: work(self._writing)))
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Answer]) -> Answer:
         try:
@@ -88,34 +90,16 @@ class Connections:
             raise Unavailable("the store is not open yet")
         return self._write_connection
 
-    def _in_transaction(self, work: Work[Answer]) -> Answer:
-        connection = self._writing
-        try:
-            _translated(lambda: connection.execute("BEGIN IMMEDIATE"))
-            answer = _translated(lambda: work(connection))
-        except BaseException:
-            _roll_back(connection)
-            raise
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            _roll_back(connection)
-            # A flush that failed may still have reached the disk; a full disk or a lock surely has not.
-            if primary_code(error) == sqlite3.SQLITE_IOERR:
-                raise OutcomeUnknown("the disk failed while a commit was flushed") from error
-            raise translate(error) from error
-        return answer
-
     def _in_snapshot(self, work: Work[Answer]) -> Answer:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = _translated(self._open_reader)
+            connection = translated(self._open_reader)
             self._local.connection = connection
-        _translated(lambda: connection.execute("BEGIN"))
+        translated(lambda: connection.execute("BEGIN"))
         try:
-            return _translated(lambda: work(connection))
+            return translated(lambda: work(connection))
         finally:
-            _roll_back(connection)
+            roll_back(connection)
 
     def _open_writer(self) -> sqlite3.Connection:
         try:
@@ -165,29 +149,3 @@ def _check_durable(connection: sqlite3.Connection) -> None:
         found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         if found != value:
             raise StoreRefused(f"SQLite answers PRAGMA {pragma} = {found!r}, and {value!r} is needed for durability")
-
-
-def primary_code(error: sqlite3.Error) -> int | None:
-    """What went wrong, without the details (sqlite.org/rescode.html); ``None`` where Python itself complains."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-
-
-def _translated(work: Callable[[], Answer]) -> Answer:
-    try:
-        return work()
-    except (sqlite3.Error, OverflowError, UnicodeError) as error:
-        raise translate(error) from error
-
-
-def translate(error: Exception) -> TreadleError:
-    """The project's error for one of the driver's."""
-    refused = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-    if isinstance(error, (OverflowError, UnicodeError, *refused)) or "malformed JSON" in str(error):
-        return Unstorable("the database refused the data")
-    return Unavailable(f"the database does not answer ({type(error).__name__})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from treadle.ids import JobId
 from treadle.job import StoredJob
@@ -22,27 +23,40 @@ _ABOVE_ALL = "g"  # above every hexadecimal id
 
 def ready_ids(connection: sqlite3.Connection, request: ClaimRequest, turn: int) -> list[JobId]:
     """The next ids in ready order: all ``high`` lines before all ``default`` ones, queues in turn."""
-    ready = [row["queue"] for row in connection.execute(SQL["ready_queues"])]
+    return [JobId(row[0]) for row in ready_rows(connection, request, turn, SQL["scan_line"])]
+
+
+def ready_rows(
+    connection: sqlite3.Connection, request: ClaimRequest, turn: int, line_query: str
+) -> list[tuple[Any, ...]]:
+    """The next jobs in that order, as ``line_query`` shows them: ``scan_line`` or ``claimable_line``."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    ready = [queue for [queue] in cursor.execute(SQL["ready_queues"])]
     if request.queues is not None:
         ready = [queue for queue in request.queues if queue in set(ready)]
     if not ready:
         return []
     start = turn % len(ready)
-    parameters: dict[str, object] = {"types": json_list(request.types)}
-    ids: list[JobId] = []
+    types = json_list(request.types)
+    rows: list[tuple[Any, ...]] = []
     for priority in Priority:
         for queue in ready[start:] + ready[:start]:
-            wanted = {**parameters, "queue": queue, "priority": int(priority), "limit": request.limit - len(ids)}
-            ids += [JobId(row["id"]) for row in connection.execute(SQL["scan_line"], wanted)]
-            if len(ids) == request.limit:
-                return ids
-    return ids
+            limit = request.limit - len(rows)
+            wanted = {"types": types, "queue": queue, "priority": int(priority), "limit": limit}
+            rows += cursor.execute(line_query, wanted).fetchall()
+            if len(rows) == request.limit:
+                return rows
+    return rows
 
 
 def get(connection: sqlite3.Connection, ids: Sequence[JobId], payload: bool) -> dict[JobId, StoredJob]:
     """See ``Store.get``."""
     rows = connection.execute(SQL["get"], {"ids": json_list(ids), "payload": payload})
-    jobs = (stored_job(row, payload_of(connection, row) if payload else None) for row in rows.fetchall())
+    jobs = (
+        stored_job(row, payload_of(connection, row["id"], row["payload"]) if payload else None)
+        for row in rows.fetchall()
+    )
     return {job.id: job for job in jobs}
 
 

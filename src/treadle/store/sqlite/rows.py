@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -17,6 +19,11 @@ from treadle.store.protocol import PublishedType, WorkerRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SCHEDULED = Status.SCHEDULED.value
+_QUEUED = Status.QUEUED.value
+_backoff = lru_cache(maxsize=256)(Backoff)
+_PRIORITIES = {int(priority): priority for priority in Priority}
+"""Looked up: calling an enumeration costs as much as all the rest of a column."""
 
 
 def to_micros(moment: datetime) -> int:
@@ -60,50 +67,60 @@ def has_large_payload(job: NewJob) -> bool:
     return len(job.payload) > MAX_INLINE_PAYLOAD_BYTES
 
 
-def insert_parameters(job: NewJob, now_micros: int) -> dict[str, object]:
-    """What the query ``insert`` takes. Raises ``UnicodeError``: SQLite's own cast to TEXT takes any bytes."""
-    check_utf8(job.payload)
+def insert_row(job: NewJob, now_micros: int) -> tuple[object, ...]:
+    """What the query ``insert`` takes, by position.
+
+    Raises ``UnicodeError``: SQLite's own cast to TEXT takes any bytes.
+    """
+    if not job.payload.isascii():
+        check_utf8(job.payload)
     scheduled = job.run_at is not None
-    return {
-        "id": job.id,
-        "type": job.type,
-        "queue": job.queue,
-        "priority": int(job.priority),
-        "status": Status.SCHEDULED.value if scheduled else Status.QUEUED.value,
-        "max_attempts": job.max_attempts,
-        "max_crashes": job.max_crashes,
-        "timeout_seconds": job.timeout_seconds,
-        "backoff_base_seconds": job.backoff.base_seconds,
-        "backoff_cap_seconds": job.backoff.cap_seconds,
-        "payload": ELSEWHERE if has_large_payload(job) else job.payload,
-        "now": now_micros,
-        "run_at": to_micros_or_none(job.run_at),
-        "queued_at": None if scheduled else now_micros,
-        "traceparent": job.traceparent,
-    }
+    return (
+        job.id,
+        job.type,
+        job.queue,
+        int(job.priority),
+        _SCHEDULED if scheduled else _QUEUED,
+        job.max_attempts,
+        job.max_crashes,
+        job.timeout_seconds,
+        job.backoff.base_seconds,
+        job.backoff.cap_seconds,
+        ELSEWHERE if has_large_payload(job) else job.payload,
+        now_micros,
+        now_micros,
+        to_micros_or_none(job.run_at),
+        None if scheduled else now_micros,
+        job.traceparent,
+    )
 
 
-def claimed_job(row: sqlite3.Row, payload: bytes) -> ClaimedJob:
-    """A row of the query ``claim``, and its whole payload."""
+def claimed_job(row: tuple[Any, ...], payload: bytes, now: datetime) -> ClaimedJob:
+    """A row of the query ``claimable``, its whole payload, and when it is claimed."""
+    (_, job_id, type_name, queue, priority, _, attempt, failures, crashes, snoozes, max_attempts, max_crashes) = row[
+        :12
+    ]
+    (timeout_seconds, base_seconds, cap_seconds, created_at, queued_at, checkpoint, traceparent) = row[12:]
+    created = moment(created_at)
     return ClaimedJob(
-        id=JobId(row["id"]),
-        type=row["type"],
-        queue=row["queue"],
-        priority=Priority(row["priority"]),
+        id=job_id,
+        type=type_name,
+        queue=queue,
+        priority=_PRIORITIES[priority],
         payload=payload,
-        attempt=row["attempt"],
-        failures=row["failures"],
-        crashes=row["crashes"],
-        snoozes=row["snoozes"],
-        max_attempts=row["max_attempts"],
-        max_crashes=row["max_crashes"],
-        timeout_seconds=row["timeout_seconds"],
-        backoff=Backoff(row["backoff_base_seconds"], row["backoff_cap_seconds"]),
-        created_at=moment(row["created_at"]),
-        queued_at=moment(row["queued_at"]),
-        started_at=moment(row["started_at"]),
-        checkpoint=bytes_or_none(row["checkpoint"]),
-        traceparent=row["traceparent"],
+        attempt=attempt,
+        failures=failures,
+        crashes=crashes,
+        snoozes=snoozes,
+        max_attempts=max_attempts,
+        max_crashes=max_crashes,
+        timeout_seconds=timeout_seconds,
+        backoff=_backoff(base_seconds, cap_seconds),
+        created_at=created,
+        queued_at=created if queued_at == created_at else moment(queued_at),
+        started_at=now,
+        checkpoint=bytes_or_none(checkpoint),
+        traceparent=traceparent,
     )
 
 

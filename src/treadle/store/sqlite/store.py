@@ -30,8 +30,9 @@ from treadle.store.protocol import (
     Submission,
     WorkerRecord,
 )
-from treadle.store.sqlite import checking, reading, writing
-from treadle.store.sqlite.connection import Connections, primary_code
+from treadle.store.sqlite import checking, claiming, inserting, reading, settling, writing
+from treadle.store.sqlite.connection import Connections
+from treadle.store.sqlite.faults import primary_code
 from treadle.store.sqlite.rows import (
     moment,
     orphan,
@@ -54,6 +55,8 @@ class SQLiteStore:
         self._connections = Connections(path)
         self._declared: set[str] = set()
         self._turn = 0
+        self._is_long = False
+        """Whether the last scan found all it wanted."""
 
     async def open(self, *, migrate: bool) -> None:
         """See ``Store.open``."""
@@ -91,51 +94,71 @@ class SQLiteStore:
         new = named - self._declared
 
         def work(connection: sqlite3.Connection) -> list[InsertResult]:
-            connection.executemany(SQL["declare_queue"], [{"name": name} for name in sorted(new)])
-            return writing.insert(connection, units, now)
+            if new:
+                connection.executemany(SQL["declare_queue"], [{"name": name} for name in sorted(new)])
+            return inserting.insert(connection, units, now)
 
-        results = await self._connections.write(work)
+        results = await self._connections.write(work, sum(len(unit.jobs) for unit in units))
         self._declared |= new
         return results
 
     async def claim(self, request: ClaimRequest, now: datetime) -> list[ClaimedJob]:
-        """See ``Store.claim``. A scan reads first, so that a look which finds nothing takes no write lock."""
-        ids = request.ids
-        if ids is None:
-            self._turn += 1
-            turn = self._turn
-            ids = await self._connections.read(lambda connection: reading.ready_ids(connection, request, turn))
-        if not ids or not request.types:
+        """See ``Store.claim``."""
+        if not request.types:
             return []
-        wanted = ids
-        return await self._connections.write(lambda connection: writing.claim(connection, request, wanted, now))
+        if request.ids is None:
+            return await self._scan(request, now)
+        return await self._claim(request, request.ids, now) if request.ids else []
+
+    async def _claim(self, request: ClaimRequest, ids: Sequence[JobId], now: datetime) -> list[ClaimedJob]:
+        return await self._connections.write(
+            lambda connection: claiming.claim(connection, request, ids, now), request.limit
+        )
+
+    async def _scan(self, request: ClaimRequest, now: datetime) -> list[ClaimedJob]:
+        """Look first, so that a look which finds nothing takes no write lock.
+
+        In a line that was long at the last look, look and claim in one go: that saves the way to a reader, and the
+        claim shares a turn with what waits to be settled.
+        """
+        self._turn += 1
+        turn = self._turn
+        if self._is_long:
+            claimed = await self._connections.write(
+                lambda connection: claiming.claim_next(connection, request, turn, now), request.limit
+            )
+            self._is_long = len(claimed) == request.limit
+            return claimed
+        ids = await self._connections.read(lambda connection: reading.ready_ids(connection, request, turn))
+        self._is_long = len(ids) == request.limit
+        return await self._claim(request, ids, now) if ids else []
 
     async def settle(self, moves: Sequence[Move], now: datetime) -> list[Settled]:
         """See ``Store.settle``."""
-        return await self._connections.write(lambda connection: writing.settle(connection, moves, now))
+        return await self._connections.write(lambda connection: settling.settle(connection, moves, now), len(moves))
 
     async def note(self, notes: Sequence[Note], now: datetime) -> list[bool]:
         """See ``Store.note``."""
-        return await self._connections.write(lambda connection: writing.note(connection, notes, now))
+        return await self._connections.write(lambda connection: writing.note(connection, notes, now), len(notes))
 
     async def promote_due(self, limit: int, now: datetime) -> Promoted:
         """See ``Store.promote_due``. Reads first: most looks find nothing due."""
         next_due = await self._connections.read(lambda connection: connection.execute(SQL["next_due"]).fetchone()[0])
         if next_due is None or next_due > to_micros(now):
             return Promoted((), None if next_due is None else moment(next_due))
-        return await self._connections.write(lambda connection: writing.promote_due(connection, limit, now))
+        return await self._connections.write(lambda connection: writing.promote_due(connection, limit, now), limit)
 
     async def operate(self, verb: Verb, ids: Sequence[JobId], now: datetime) -> list[Operated]:
         """See ``Store.operate``."""
-        return await self._connections.write(lambda connection: writing.operate(connection, verb, ids, now))
+        return await self._connections.write(lambda connection: writing.operate(connection, verb, ids, now), len(ids))
 
     async def delete(self, ids: Sequence[JobId]) -> list[Operated]:
         """See ``Store.delete``."""
-        return await self._connections.write(lambda connection: writing.delete(connection, ids))
+        return await self._connections.write(lambda connection: writing.delete(connection, ids), len(ids))
 
     async def erase(self, ids: Sequence[JobId], now: datetime) -> list[Operated]:
         """See ``Store.erase``."""
-        return await self._connections.write(lambda connection: writing.erase(connection, ids, now))
+        return await self._connections.write(lambda connection: writing.erase(connection, ids, now), len(ids))
 
     async def register_worker(self, worker: WorkerRecord) -> None:
         """See ``Store.register_worker``."""
@@ -229,7 +252,7 @@ class SQLiteStore:
 
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
         """See ``Store.prune``."""
-        return await self._connections.write(lambda connection: writing.prune(connection, expiries, limit, now))
+        return await self._connections.write(lambda connection: writing.prune(connection, expiries, limit, now), limit)
 
 
 def _migrate(connection: sqlite3.Connection, migrate: bool) -> None:

@@ -71,7 +71,7 @@ class SQLiteSource:
         """See ``Source.read_jobs``."""
         connection = self._open_connection
         rows = connection.execute(SQL["read_jobs"], {"above": above or "", "limit": limit}).fetchall()
-        return [_job_row(row, payload_of(connection, row)) for row in rows]
+        return [_job_row(row, payload_of(connection, row["id"], row["payload"])) for row in rows]
 
     async def read_keys(self) -> list[KeyRow]:
         """See ``Source.read_keys``."""

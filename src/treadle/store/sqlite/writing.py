@@ -9,39 +9,26 @@ from datetime import datetime, timedelta
 import msgspec
 
 from treadle.ids import JobId
-from treadle.job import MAX_KEPT_ERRORS, ClaimedJob
 from treadle.queue import Priority
 from treadle.states import FINAL, Actor, Status, Verb, sources_of, target_of
 from treadle.store.protocol import (
     ERASED_TEXT,
     TYPE_REFRESH,
     TYPES_KEPT,
-    ClaimRequest,
     Expiry,
     Hint,
-    Inserted,
-    InsertResult,
-    KeyClash,
-    Move,
     Note,
     Operated,
     Promoted,
     PublishedType,
-    Replayed,
-    Settled,
-    Submission,
 )
 from treadle.store.queries import read_queries
 from treadle.store.sqlite.rows import (
     ELSEWHERE,
-    claimed_job,
-    has_large_payload,
-    insert_parameters,
     moment_or_none,
     published_parameters,
     text_or_none,
     to_micros,
-    to_micros_or_none,
 )
 
 SQL = read_queries("treadle.store.sqlite.sql", "jobs.sql", "workers.sql", "queues.sql", "types.sql")
@@ -57,128 +44,12 @@ def json_list(values: Sequence[object]) -> str:
     return msgspec.json.encode(values).decode()
 
 
-def insert(connection: sqlite3.Connection, units: Sequence[Submission], now: datetime) -> list[InsertResult]:
-    """See ``Store.insert``."""
-    now_micros = to_micros(now)
-    results: list[InsertResult] = []
-    for unit in units:
-        answered = _answer_by_key(connection, unit, now_micros)
-        if answered is None:
-            connection.executemany(SQL["insert"], [insert_parameters(job, now_micros) for job in unit.jobs])
-            large = [{"id": job.id, "payload": job.payload} for job in unit.jobs if has_large_payload(job)]
-            connection.executemany(SQL["insert_large"], large)
-            answered = Inserted(tuple(job.id for job in unit.jobs))
-        results.append(answered)
-    return results
-
-
-def _answer_by_key(connection: sqlite3.Connection, unit: Submission, now_micros: int) -> InsertResult | None:
-    """What the unit's key says already; else the key is taken for this unit."""
-    if unit.key is None:
-        return None
-    name = {"scope": unit.key.scope, "key": unit.key.key}
-    found = connection.execute(SQL["find_key"], {**name, "now": now_micros}).fetchone()
-    if found is not None:
-        if bytes(found["fingerprint"]) != unit.key.fingerprint:
-            return KeyClash()
-        ids = tuple(JobId(i) for i in msgspec.json.decode(found["job_ids"]))
-        # The very same ids: this unit itself was sent again after its answer was lost.
-        return Inserted(ids) if ids == tuple(job.id for job in unit.jobs) else Replayed(ids)
-    connection.execute(
-        SQL["put_key"],
-        {
-            **name,
-            "fingerprint": unit.key.fingerprint,
-            "job_ids": json_list([job.id for job in unit.jobs]),
-            "expires_at": to_micros(unit.key.expires_at),
-        },
-    )
-    return None
-
-
-def claim(
-    connection: sqlite3.Connection, request: ClaimRequest, ids: Sequence[JobId], now: datetime
-) -> list[ClaimedJob]:
-    """Claim those of the first ``limit`` ids that may be, in the ids' order; repeated ids count once."""
-    ids = list(dict.fromkeys(ids))[: request.limit]
-    if connection.execute(SQL["holds_lease"], {"worker_id": request.worker_id}).fetchone() is None:
-        return []
-    parameters: dict[str, object] = {
-        "worker_id": request.worker_id,
-        "now": to_micros(now),
-        "types": json_list(request.types),
-        "queues": None if request.queues is None else json_list(request.queues),
-        "source": Status.QUEUED.value,
-        "target": target_of(Verb.CLAIM).value,
-    }
-    rows = connection.execute(SQL["claim"], {**parameters, "ids": json_list(ids)}).fetchall()
-    claimed = {row["id"]: claimed_job(row, payload_of(connection, row)) for row in rows}
-    return [claimed[job_id] for job_id in ids if job_id in claimed]
-
-
-def payload_of(connection: sqlite3.Connection, row: sqlite3.Row) -> bytes:
-    """The payload of a job of which ``row`` holds ``id`` and ``payload``, wherever it is kept."""
-    inline: bytes = row["payload"]
+def payload_of(connection: sqlite3.Connection, job_id: JobId, inline: bytes) -> bytes:
+    """The payload of a job in whose row ``inline`` stands, wherever it is kept."""
     if inline == ELSEWHERE:
-        found = connection.execute(SQL["large_payload"], {"id": row["id"]}).fetchone()
+        found = connection.execute(SQL["large_payload"], {"id": job_id}).fetchone()
         return inline if found is None else bytes(found[0])
     return inline
-
-
-def settle(connection: sqlite3.Connection, moves: Sequence[Move], now: datetime) -> list[Settled]:
-    """See ``Store.settle``.
-
-    A move succeeded where its own attempt stands in its target afterwards: one rule for a move that was just made
-    and for one that was sent again. No other move of the batch can have changed that: it would have been refused.
-    """
-    now_micros = to_micros(now)
-    connection.executemany(SQL["settle"], [_settle_parameters(move, now_micros) for move in moves])
-    rows = connection.execute(SQL["settled"], {"ids": json_list([move.job_id for move in moves])})
-    standing = {row["id"]: row for row in rows}
-    return [_settled(move, standing.get(move.job_id)) for move in moves]
-
-
-def _settled(move: Move, row: sqlite3.Row | None) -> Settled:
-    if row is not None and row["attempt"] == move.attempt:
-        status = Status(row["status"])
-        if status is target_of(move.verb, cancel_requested=bool(row["cancel_requested"])):
-            return Settled(move.job_id, status, row["type"], row["queue"], Priority(row["priority"]))
-    return Settled(move.job_id, None)
-
-
-def _settle_parameters(move: Move, now_micros: int) -> dict[str, object]:
-    if move.verb not in _ENDS:
-        raise ValueError(f"{move.verb} ends no attempt")
-    return {
-        **_ENDS[move.verb],
-        "id": move.job_id,
-        "attempt": move.attempt,
-        "failures": move.failures,
-        "crashes": move.crashes,
-        "now": now_micros,
-        "run_at": to_micros_or_none(move.run_at),
-        "result": text_or_none(move.result),
-        "error": move.error,
-        "artifacts": text_or_none(move.artifacts),
-        "progress": text_or_none(move.progress),
-        "failure": None if move.failure is None else msgspec.json.encode(move.failure).decode(),
-    }
-
-
-def _end(verb: Verb) -> dict[str, object]:
-    """What the query ``settle`` takes for every move of ``verb``."""
-    return {
-        "source": _SOURCE,
-        "target": target_of(verb).value,
-        "cancelled_target": target_of(verb, cancel_requested=True).value,
-        "is_final": target_of(verb) in FINAL,
-        "snoozes": 1 if verb is Verb.SNOOZE else 0,
-        "keeps_error": verb in _KEEPS_ERROR,
-        "max_kept_errors": MAX_KEPT_ERRORS,
-    }
-
-
-_ENDS = {verb: _end(verb) for verb in Verb if sources_of(verb, Actor.SETTLER)}
 
 
 def note(connection: sqlite3.Connection, notes: Sequence[Note], now: datetime) -> list[bool]:
