@@ -3,11 +3,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default
+from email.policy import SMTP, default
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.builders import NOW
@@ -107,3 +107,14 @@ def test_the_date_is_the_jobs_in_utc() -> None:
     created_at = datetime(2026, 5, 4, 14, 0, tzinfo=timezone(timedelta(hours=2)))
 
     assert built(created_at=created_at) == built(created_at=NOW)
+
+
+@given(st.text(st.sampled_from("ab. -=\tF\r\n"), max_size=200))
+@example("")
+@example("\n")
+@example("From here\r\n.\r\n")
+def test_a_plain_text_is_written_as_the_library_would(body: str) -> None:
+    content = EmailMessage(SMTP.clone(cte_type="7bit"))
+    content.set_content(body, charset="utf-8", cte="7bit")
+
+    assert built(body=body).endswith(b"\r\nAuto-Submitted: auto-generated\r\n" + content.as_bytes())

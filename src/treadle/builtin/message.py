@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from functools import cache
 
 from treadle.builtin.header import encoded, header_line
 
@@ -37,13 +38,26 @@ def build(
         # RFC 3834: no out-of-office notes in return, please.
         ("Auto-Submitted", "auto-generated"),
     )
+    head = b"".join(header_line(name, value) for name, value in header)
+    if html is None and _encoding(body) == "7bit":
+        return head + _plain_head() + b"\r\n".join(body.encode("ascii").splitlines()) + b"\r\n"
     content = EmailMessage(_POLICY)
     content.set_content(body, charset="utf-8", cte=_encoding(body))
     if html is not None:
         content.add_alternative(html, subtype="html", charset="utf-8", cte=_encoding(html))
         # Nobody can write it into his text: the id is made after the text was handed in.
         content.set_boundary(f"=_{job_id}")
-    return b"".join(header_line(name, value) for name, value in header) + content.as_bytes()
+    return head + content.as_bytes()
+
+
+@cache
+def _plain_head() -> bytes:
+    """What the library says of a text that needs no encoding, down to the empty line: the same of every one, and with
+    parsing it back and folding it three quarters of a message's time."""
+    content = EmailMessage(_POLICY)
+    content.set_content("", charset="utf-8", cte="7bit")
+    head, end, _ = content.as_bytes().partition(b"\r\n\r\n")
+    return head + end
 
 
 def _encoding(text: str) -> str:
