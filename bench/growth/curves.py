@@ -79,7 +79,7 @@ def _remark(samples: Sequence[Sample]) -> str:
 
 
 def curves_of(reach: Reach) -> list[Curve]:
-    """All five."""
+    """All six. A worker's batches are as large as its slots are many: sharing slots is another question than adding."""
     make = partial(Curve, seconds=reach.seconds)
     return [
         make("backlog", "Backlog", "jobs queued", reach.backlogs, lambda n: Shape(backlog=n)),
@@ -87,5 +87,8 @@ def curves_of(reach: Reach) -> list[Curve]:
         make("payload", "Payload", "bytes of payload", reach.payload_bytes, lambda n: Shape(payload_bytes=n),
              per_kib=True),
         make("slots", "Slots", "slots of one worker", reach.slots, lambda n: Shape(slots=n)),
-        make("processes", "Processes", "workers that share 64 slots", reach.processes, lambda n: Shape(processes=n)),
+        make("processes", "Processes", "workers with 64 slots each", reach.processes,
+             lambda n: Shape(slots=64 * n, processes=n)),
+        make("shared", "Processes that share slots", "workers that share 64 slots", reach.processes,
+             lambda n: Shape(processes=n)),
     ]  # fmt: skip

@@ -39,7 +39,7 @@ FULL = Reach(
     idle_workers=100, idle_seconds=60,
 )  # fmt: skip
 QUICK = Reach(
-    rounds=1, seconds=2,
+    rounds=1, seconds=1.5,
     backlogs=(1_000, 10_000, 100_000, 1_000_000), histories=(0, 100_000, 1_000_000),
     payload_bytes=FULL.payload_bytes, slots=FULL.slots, processes=FULL.processes,
     pin_seconds=60, quiet_seconds=5, expired_rows=1_000_000, retention_seconds=15, busy_seconds=5,

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 import msgspec
 
 from bench.connection import Connection
+from bench.growth.backlog import queue_up
 from bench.history import fill
 from bench.marks import read_starts, wait_until
 from bench.meter import usage_of
@@ -180,7 +181,10 @@ def steady(treadle: TreadleSide, ground: Ground, shape: Shape) -> Iterator[Stead
         port, api = stack.enter_context(treadle.api_process(ground))
         if shape.history:
             fill(ground, shape.history)
-        submit_batches(port, _loads(shape))
+        if shape.payload_bytes:
+            submit_batches(port, _loads(shape))
+        else:
+            queue_up(ground, shape.waiting)
         ground.settle_loaded()
         slots = {"TREADLE_CONCURRENCY": str(shape.slots // shape.processes)}
         workers = [stack.enter_context(treadle.worker(ground, slots, str(n))) for n in range(shape.processes)]
