@@ -24,8 +24,11 @@ HUNDRED = Bar(3.0, Better.LESS)
 """CPU seconds a minute of both servers together for a hundred workers: a twentieth of one core. Our own reading of
 "next to nothing"."""
 
-_CALM_SECONDS = 12.0
-"""Looks for jobs without a hint get rarer and rarer, up to TREADLE_RECONCILE_SECONDS (5 s); 1 + 2 + 4 + 5 is theirs."""
+_CALM_SECONDS = 75.0
+"""Until a worker has let go of the connections that its start needed (60 s), and looks for jobs without a hint as
+seldom as it ever does."""
+_NOBODYS_SECONDS = 5.0
+"""Where there is no worker to wait for."""
 _PAIR = "workers"
 
 
@@ -66,9 +69,9 @@ class Idle:
         held = f"{connections:g} connections of {self.workers}" if connections is not None else ""
         unit = "s/min"
         return [
-            Verdict(self.name, "memory of a worker", "MiB", of("rss_mib", "1"), RSS),
+            Verdict(self.name, "memory of a worker", "MB", of("rss_mb", "1"), RSS),
             Verdict(self.name, "CPU of a worker", unit, of("worker_cpu_seconds_per_minute", "1")),
-            Verdict(self.name, "memory of each of many", "MiB", of("rss_mib", many), RSS, remark=asked),
+            Verdict(self.name, "memory of each of many", "MB", of("rss_mb", many), RSS, remark=asked),
             Verdict(self.name, "CPU of each of many", unit, of("worker_cpu_seconds_per_minute", many), remark=asked),
             Verdict(self.name, "CPU of both servers, 100 workers", unit,
                     [p + r for p, r in zip(postgres, redis, strict=True)], HUNDRED, remark=asked),
@@ -87,7 +90,7 @@ class Idle:
                 lambda: _registered(ground) >= count,
                 within_seconds=START_SECONDS + 3 * count, pause_seconds=0.5, what=f"{count} workers",
             )  # fmt: skip
-            time.sleep(_CALM_SECONDS)
+            time.sleep(_CALM_SECONDS if count else _NOBODYS_SECONDS)
             return self._watch(scene, ground, workers)
 
     def _watch(self, scene: Scene, ground: Ground, workers: Sequence[Running]) -> dict[str, float]:
@@ -107,9 +110,9 @@ class Idle:
             worker.check()
         after, passed = counts(), time.monotonic() - begun_at
         grown = {name: after[name] - before[name] for name in before}
-        rss = [usage_of(worker.pid).rss_bytes / 2**20 for worker in workers]
+        rss = [usage_of(worker.pid).rss_bytes / 1e6 for worker in workers]
         of_workers = {
-            "rss_mib": max(rss),
+            "rss_mb": max(rss),
             "worker_cpu_seconds_per_minute": grown["worker"] * 60 / passed / len(workers),
         } if workers else {}  # fmt: skip
         return {

@@ -157,7 +157,7 @@ def test_what_idle_workers_cost_the_servers_is_told_for_a_hundred() -> None:
     def servers_at(count: int, cpu: float) -> Sample:
         values = {"postgres_cpu_seconds_per_minute": cpu, "redis_cpu_seconds_per_minute": cpu / 2}
         values |= {"transactions_per_second": cpu, "redis_commands_per_second": cpu, "connections": 2.0 * count}
-        return Sample("idle", 1, "workers", str(count), values | ({"rss_mib": 35.0} if count else {}))
+        return Sample("idle", 1, "workers", str(count), values | ({"rss_mb": 35.0} if count else {}))
 
     verdicts = Idle(20, 20).verdicts([servers_at(0, 0.1), servers_at(1, 0.1), servers_at(20, 0.3)], {})
     said = {verdict.against: verdict for verdict in verdicts}
