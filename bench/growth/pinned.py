@@ -6,6 +6,7 @@ any index.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +19,17 @@ from bench.sample import Sample
 from bench.scene import Scene, Step
 from bench.servers import Ground
 from bench.side import About
-from bench.verdict import TREADLE, Bar, Verdict, figures, median_of
+from bench.verdict import TREADLE, Bar, Better, Verdict, figures, median_of
 
 PARTS = 6
 """Into which the time under the transaction is divided."""
 _AS_FAST = Bar(0.8)
 """Jobs a second. Wall time, and so what the machine's other guests do, too: cost is the steadier of the two."""
+
+LOOK = Bar(300.0, Better.LESS)
+"""A tenth of what a beat waits for its answer. Every beat looks for what its worker holds, in an index that keeps an
+entry of every job that has run since the transaction began."""
+_NO_LEASE = Bar(0.0, Better.LESS)
 
 PAIR = "held open"
 
@@ -64,7 +70,15 @@ class Pinned:
             self._beside(samples, "rate at its end", last, "jobs_per_second", "jobs/s", _AS_FAST),
             self._beside(samples, "cost after it", "after", "cpu_us", "µs", BENDS),
             self._beside(samples, "rate after it", "after", "jobs_per_second", "jobs/s", _AS_FAST),
+            self._alone(samples, "a beat's look at its jobs before it", "before_look_ms", "ms", None),
+            self._alone(samples, "a beat's look at its jobs at its end", "during_look_ms", "ms", LOOK),
+            self._alone(samples, "leases lost", "leases_lost", "", _NO_LEASE),
         ]
+
+    def _alone(self, samples: Sequence[Sample], what: str, figure: str, unit: str, bar: Bar | None) -> Verdict:
+        dead = median_of(figures(samples, "dead_rows", PAIR, TREADLE))
+        remark = f"{dead:,.0f} dead rows by then" if dead and figure.startswith("during") else ""
+        return Verdict(self.name, what, unit, figures(samples, figure, PAIR, TREADLE), bar, remark=remark)
 
     def _beside(self, samples: Sequence[Sample], what: str, moment: str, figure: str, unit: str, bar: Bar) -> Verdict:
         above, below = (figures(samples, f"{m}_{figure}", PAIR, TREADLE) for m in (moment, "before"))
@@ -81,11 +95,14 @@ class Pinned:
 
             before, *during, after = self.moments
             watch(before, self.quiet_seconds)
+            found["before_look_ms"] = _look_ms(ground)
             with held_open(ground):
                 for moment in during:
                     watch(moment, self.pin_seconds / PARTS)
-                found["dead_rows"] = _dead_rows(ground)
+                found["dead_rows"] = _number(ground, _DEAD_ROWS)
+                found["during_look_ms"] = _look_ms(ground)
             watch(after, self.quiet_seconds)
+            found["leases_lost"] = _number(ground, "SELECT count(*) - 1 FROM workers")
         return found
 
 
@@ -99,7 +116,23 @@ def held_open(ground: Ground) -> Iterator[None]:
         connection.rollback()
 
 
-def _dead_rows(ground: Ground) -> float:
-    with psycopg.connect(ground.database_url) as connection:
-        row = connection.execute("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'jobs'").fetchone()
+_DEAD_ROWS = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'jobs'"
+_HELD = """\
+SELECT count(*) FROM jobs
+WHERE status = 'processing' AND worker_id = (SELECT id FROM workers WHERE ended_at IS NULL LIMIT 1)"""
+
+
+def _look_ms(ground: Ground) -> float:
+    """How long the question takes with which a beat reads what its worker holds, by the index that it goes by."""
+    with psycopg.connect(ground.database_url, autocommit=True) as connection:
+        for kind in ("seqscan", "bitmapscan"):
+            connection.execute(f"SET enable_{kind} = off")
+        begun_at = time.monotonic()
+        connection.execute(_HELD)
+        return (time.monotonic() - begun_at) * 1000
+
+
+def _number(ground: Ground, question: str) -> float:
+    with psycopg.connect(ground.database_url, autocommit=True) as connection:
+        row = connection.execute(question).fetchone()
     return float(row[0]) if row else 0.0

@@ -35,7 +35,7 @@ FULL = Reach(
     rounds=3, seconds=8,
     backlogs=(1_000, 10_000, 100_000, 1_000_000, 10_000_000), histories=(0, 100_000, 1_000_000, 10_000_000),
     payload_bytes=(100, 1_000, 10_000, 100_000, 1_000_000), slots=(1, 4, 16, 64, 256), processes=(1, 2, 4),
-    pin_seconds=600, quiet_seconds=30, expired_rows=1_000_000, retention_seconds=300, busy_seconds=30,
+    pin_seconds=600, quiet_seconds=30, expired_rows=1_000_000, retention_seconds=120, busy_seconds=20,
     idle_workers=100, idle_seconds=60,
 )  # fmt: skip
 QUICK = Reach(
