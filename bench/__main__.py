@@ -5,13 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from bench import results as results_files
 from bench.builtin_jobs import BuiltinJobs
@@ -19,15 +14,16 @@ from bench.chart import chart_of
 from bench.contests import PAIRINGS, QUICK_PEERS
 from bench.environments import PEERS, ROOT, WORK, NoEnvironment, command_of, peer_names
 from bench.flat import Flat
+from bench.growth.__main__ import main as growth
 from bench.peer import Peer
 from bench.program import ProgramFailed
+from bench.progress import begin, console, run_shown, samples_of, show
 from bench.results import Results, Server
-from bench.run import run
-from bench.sample import Log, Sample
+from bench.sample import Log
 from bench.scene import FULL, QUICK, Contest, Scene
 from bench.servers import POSTGRES_SETTINGS, REDIS_SETTINGS, Servers
 from bench.side import About
-from bench.table import bar_text, measure, number, table_of, verdict_word
+from bench.table import table_of
 from bench.treadle_side import TreadleSide
 from bench.verdict import TREADLE
 from bench.wrk import NoWrk, need_wrk
@@ -35,16 +31,21 @@ from tests.servers.program import MissingServer
 
 CONTESTS: Sequence[Contest] = (*PAIRINGS, Flat(), BuiltinJobs())
 
+GROWTH = "--growth"
+"""Instead of the comparison: what a job costs where there is more of everything, with options of its own."""
+
 _LIMIT_SECONDS = 900.0
 """For one command of a peer; a quick run's are small."""
 _QUICK_LIMIT_SECONDS = 120.0
 
-console = Console(stderr=True, highlight=False)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 where the run came to its end, whatever it found; 1 where the machine lacks something."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if GROWTH in given:
+        given.remove(GROWTH)
+        return growth(given)
+    options = _parser().parse_args(given)
     contests = [contest for contest in CONTESTS if not options.only or contest.name in options.only]
     try:
         if any(contest.name in ("one", "flat") for contest in contests):
@@ -80,13 +81,8 @@ def _measure(servers: Servers, contests: Sequence[Contest], options: argparse.Na
         console.print(f"[yellow]{name} does not take part[/yellow]: {why}", markup=True)
     scene = Scene(servers, treadle, peers, abouts, QUICK if options.quick else FULL)
     log = Log(WORK / "samples.jsonl", {"effort": scene.effort, "versions": {n: a.version for n, a in abouts.items()}})
-    if options.resume and log.resume():
-        console.print(f"Going on after {len(log.samples)} samples.")
-    else:
-        if options.resume:
-            console.print("There is no interrupted run of these peers and sizes; starting anew.")
-        log.begin()
-    _run(scene, contests, log)
+    begin(log, resume=options.resume)
+    run_shown(scene, contests, log)
     found = Results(
         date=results_files.today(),
         machine=results_files.machine(servers.folder),
@@ -98,30 +94,15 @@ def _measure(servers: Servers, contests: Sequence[Contest], options: argparse.Na
             "Redis": Server(servers.redis.version, REDIS_SETTINGS),
         },
         abouts={TREADLE: ours, **abouts},
-        verdicts=[verdict for contest in contests for verdict in contest.verdicts(_of(log, contest), abouts)],
+        verdicts=[verdict for contest in contests for verdict in contest.verdicts(samples_of(log, contest), abouts)],
         samples=log.samples,
         missing=missing,
     )
     table = table_of(found)
-    _show(found)
+    show(found)
     for path in results_files.write(found, options.results, table, chart_of(found)):
         console.print(f"Written: {path}")
     return 0
-
-
-def _show(found: Results) -> None:
-    """What fits a terminal; the files say more."""
-    for name, title in found.contests.items():
-        table = Table("against", "min", "median", "max", "bar", "", title=title, title_justify="left", box=None)
-        for row in (verdict for verdict in found.verdicts if verdict.contest == name):
-            spread = (row.minimum, row.median, row.maximum) if row.values else (None, None, None)
-            cells = (measure(value, row.unit) for value in spread)
-            table.add_row(found.name_of(row.against), *cells, bar_text(row.bar, row.unit), verdict_word(row).strip("*"))
-        Console().print(table)
-
-
-def _of(log: Log, contest: Contest) -> list[Sample]:
-    return [sample for sample in log.samples if sample.contest == contest.name]
 
 
 def _wanted(options: argparse.Namespace) -> list[str]:
@@ -146,27 +127,6 @@ def _peers(names: Sequence[str], limit_seconds: float) -> tuple[dict[str, Peer],
     return peers, missing
 
 
-def _run(scene: Scene, contests: Sequence[Contest], log: Log) -> None:
-    columns = (
-        SpinnerColumn(),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    # Drawn seldom: every drawing is taken from what is measured.
-    with Progress(*columns, console=console, refresh_per_second=1) as progress:
-        task = progress.add_task("", total=None)
-
-        def tell(sample: Sample, done: int, of: int) -> None:
-            progress.update(task, completed=done, total=of)
-            first = next(iter(sample.values.items()), None)
-            what = f"{number(first[1])} {first[0]}" if first else f"[red]{sample.error.splitlines()[0][:200]}[/red]"
-            progress.console.print(f"{time.strftime('%H:%M:%S')} {sample.contest} {sample.round} {sample.side}: {what}")
-
-        run(scene, contests, log, lambda what: progress.update(task, description=what), tell)
-
-
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
@@ -182,6 +142,7 @@ def _contests(text: str) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of small samples, under five minutes")
+    parser.add_argument(GROWTH, action="store_true", help="what a job costs with more of everything; --growth --help")
     parser.add_argument("--only", type=_contests, default=[], metavar="NAMES", help="these contests, as drain,bulk")
     parser.add_argument("--peers", type=_names, default=[], metavar="NAMES", help=f"these peers, of {PEERS.name}/")
     parser.add_argument("--resume", action="store_true", help="keep the samples of the run that was interrupted")

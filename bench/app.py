@@ -20,3 +20,15 @@ class Noop(msgspec.Struct, frozen=True):
 async def noop(payload: Noop) -> None:
     """Nothing."""
     started()
+
+
+class Load(msgspec.Struct, frozen=True):
+    """A payload of a size."""
+
+    text: str
+
+
+@app.job("CARRY")
+async def carry(payload: Load) -> None:
+    """Nothing either: what is dear is what was carried here."""
+    started()

@@ -15,7 +15,7 @@ ROW, BAR, HEAD = 26, 12, 40
 
 # Text takes the page's colour where the SVG stands inside it, and follows the reader's scheme where it stands alone.
 # Blue and orange are told apart by the colour-blind, too; the words say the same.
-_STYLE = """\
+STYLE = """\
   :root { color-scheme: light dark; }
   svg { --ink: #1f2328; --faint: #8b949e; --paper: #ffffff; --held: #0969da; --missed: #bc4c00; --plain: #8b949e; }
   @media (prefers-color-scheme: dark) {
@@ -41,7 +41,7 @@ def chart_of(results: Results) -> str:
     body = "\n".join(_body(results, groups, axis, height))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-        f' role="img" aria-label="{_text(results.title)}">\n<style>\n{_STYLE}\n</style>\n{body}\n</svg>\n'
+        f' role="img" aria-label="{_text(results.title)}">\n<style>\n{STYLE}\n</style>\n{body}\n</svg>\n'
     )
 
 

@@ -43,10 +43,12 @@ class Results(msgspec.Struct, frozen=True):
     samples: Sequence[Sample]
     missing: Mapping[str, str]
     """Peers that could not take part, and why."""
+    topic: str = ""
+    """``growth``, or empty for the comparison with others."""
 
     @property
     def title(self) -> str:
-        return f"Treadle side by side, {self.date}"
+        return f"{'How Treadle grows' if self.topic else 'Treadle side by side'}, {self.date}"
 
     def beside(self, against: str) -> str:
         """What stands beside a peer's number: what it keeps and what it may lose, which decide what it has to write."""
@@ -68,7 +70,7 @@ class Results(msgspec.Struct, frozen=True):
         """Of the files: date and machine, as ``2026-11-24-amd-epyc-7b13-2-cores``."""
         words = f"{self.machine['processor']} {self.machine['cores']} cores"
         slug = re.sub(r"[^a-z0-9]+", "-", words.lower().replace("(r)", "").replace("(tm)", "")).strip("-")
-        return f"{self.date}-{slug}{'-quick' if self.is_quick else ''}"
+        return "-".join(filter(None, (self.date, slug, self.topic, "quick" if self.is_quick else "")))
 
 
 def write(results: Results, folder: Path, table: str, chart: str) -> list[Path]:
@@ -79,7 +81,7 @@ def write(results: Results, folder: Path, table: str, chart: str) -> list[Path]:
         count += 1
         stem = f"{results.stem}-{count}"
     raw = msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n"
-    made = {"json": raw, "md": f"{table}\n![The ratios]({stem}.svg)\n".encode(), "svg": chart.encode()}
+    made = {"json": raw, "md": f"{table}\n![{results.title}]({stem}.svg)\n".encode(), "svg": chart.encode()}
     for kind, data in made.items():
         (folder / f"{stem}.{kind}").write_bytes(data)
     return [folder / f"{stem}.{kind}" for kind in made]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +59,14 @@ class Ground:
 class Servers:
     """Both servers, running. Raises ``MissingServer`` where the machine has no programs for them."""
 
-    def __init__(self, parent: Path) -> None:
+    def __init__(self, parent: Path, settings: Mapping[str, str] | None = None) -> None:
+        """``settings``: of PostgreSQL, beyond those of every run."""
         parent.mkdir(parents=True, exist_ok=True)
         self.folder = _reachable(parent)
         self._place = Place(self.folder)
         self._count = 0
-        self.postgres = Postgres(machine_installation(), self._place, {**_AS_SHIPPED, **POSTGRES_SETTINGS})
+        configuration = {**_AS_SHIPPED, **POSTGRES_SETTINGS, **(settings or {})}
+        self.postgres = Postgres(machine_installation(), self._place, configuration)
         self.redis = Redis(machine_redis(), self._place)
         self.postgres.start()
         self.redis.start()

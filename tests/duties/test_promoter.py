@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from tests.duties.conftest import Ground
@@ -93,3 +94,14 @@ async def test_an_outage_is_told_to_the_loop(ground: Ground, promoter: Promoter)
 
     with pytest.raises(Unavailable):
         await promoter.promote_once()
+
+
+@pytest.mark.parametrize(("workers", "pause"), [(0, POLL), (1, POLL), (5, POLL), (15, 3 * POLL), (100, 5.0)])
+async def test_where_many_look_each_looks_less_often(ground: Ground, workers: int, pause: float) -> None:
+    ground.runtime.settings = msgspec.structs.replace(ground.runtime.settings, reconcile_seconds=5.0)
+    promoter = Promoter(ground.runtime, lambda: workers)
+
+    assert await promoter.promote_once() == pause
+
+    await in_seconds(ground, 0.5)
+    assert await promoter.promote_once() == 0.5

@@ -388,3 +388,14 @@ async def test_a_job_that_was_to_be_cancelled_is_cancelled_and_not_retried(groun
 
     job = await ground.job(claimed.id)
     assert (settled.status, job.status, job.crashes, job.run_at) == ("cancelled", "cancelled", 1, None)
+
+
+async def test_it_knows_how_many_workers_live(ground: Ground, reaper: Reaper) -> None:
+    assert reaper.living == 0
+    await ground.a_worker()
+    silent = await ground.a_worker()
+    await reaper.reap_once()
+    assert reaper.living == 2
+    await end_lease(ground.runtime, silent, 0)
+    await reaper.reap_once()
+    assert reaper.living == 1

@@ -43,6 +43,16 @@ async def test_a_walk_over_what_may_not_go_is_made_in_portions_and_begins_again_
     assert await store.statuses(late) == {}
 
 
+async def test_a_look_that_is_too_short_is_followed_by_a_long_one(store: PostgresStore, worker_id: WorkerId) -> None:
+    await finished(store, worker_id, Verb.FAIL, pruning.NEAR * 2, first=0)
+    ids = await finished(store, worker_id, Verb.COMPLETE, 3, first=20)
+
+    removed = [await store.prune(COMPLETED, 2, NOW) for _ in range(2)]
+
+    assert removed == [{Status.COMPLETED: 2}, {Status.COMPLETED: 1}]
+    assert await store.statuses(ids) == {}
+
+
 async def test_what_finished_late_behind_the_walk_is_found_by_the_next_one(
     store: PostgresStore, worker_id: WorkerId
 ) -> None:

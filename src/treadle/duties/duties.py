@@ -22,9 +22,10 @@ class Duties:
     def start(self) -> None:
         """Start them all."""
         chance, errors = self._runtime.chance, self._runtime.metrics.duty_errors
+        reaper = Reaper(self._runtime)
         for name, once in (
-            ("promoter", Promoter(self._runtime).promote_once),
-            ("reaper", Reaper(self._runtime).reap_once),
+            ("promoter", Promoter(self._runtime, lambda: reaper.living).promote_once),
+            ("reaper", reaper.reap_once),
             ("pruner", Pruner(self._runtime).prune_once),
             ("publisher", Publisher(self._runtime).publish_once),
         ):

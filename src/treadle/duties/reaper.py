@@ -61,6 +61,8 @@ class Reaper:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         settings = runtime.settings
+        self.living = 0
+        """Workers whose leases had not ended at the last look."""
         # A gap: twice the sweep and a little, or the observer itself was stopped.
         self._watch = Watch(settings.lease_seconds, 2 * settings.sweep_seconds + 1.0)
 
@@ -75,6 +77,7 @@ class Reaper:
     async def _sweep(self) -> float:
         asked_at = self._runtime.clock.rising()
         beats = await read_beats(self._runtime)
+        self.living = len(beats)
         for worker_id, beat in self._watch.look(beats, asked_at, self._runtime.clock.rising()):
             if await end_lease(self._runtime, worker_id, beat):
                 logger.warning("a worker stopped beating: its lease is ended", extra={"worker": worker_id})
