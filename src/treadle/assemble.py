@@ -28,10 +28,12 @@ from treadle.service.publish import publish
 from treadle.service.runtime import Runtime
 from treadle.service.submit import known_queues
 from treadle.settings import Settings
+from treadle.store.engine import Engine
 from treadle.store.observed import observed
 from treadle.store.postgres.address import shown
 from treadle.store.protocol import Store
 from treadle.store.sqlite.backup import back_up as sqlite_backup
+from treadle.store.sqlite.engine import read_engine as sqlite_engine
 from treadle.store.sqlite.store import SQLiteStore
 from treadle.store.sqlite.transfer import SQLiteSource
 from treadle.store.transfer import Source, Target
@@ -245,6 +247,21 @@ async def inspect_store(settings: Settings) -> AsyncIterator[tuple[Store, Anchor
         yield store, clock
     finally:
         await store.aclose()
+
+
+def sqlite_file(settings: Settings) -> Path | None:
+    """Where the SQLite file is, or would be; ``None`` where jobs are kept on a server."""
+    return _sqlite_path(settings) if _postgres_address(settings) is None else None
+
+
+async def read_engine(settings: Settings) -> Engine:
+    """What the database is. Raises ``StoreRefused``, ``Unavailable``."""
+    address = _postgres_address(settings)
+    if address is None:
+        return await sqlite_engine(_sqlite_path(settings))
+    from treadle.store.postgres.engine import read_engine as postgres_engine
+
+    return await postgres_engine(address, pgbouncer=settings.pgbouncer)
 
 
 def _new_store(settings: Settings, metrics: Metrics | None = None) -> Store:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from treadle.cli.payload import payload_of
 from treadle.cli.render import print_job, print_jobs, print_json
 from treadle.cli.speaking import EXIT_REFUSED, JsonOption, KeyOption, UrlOption, printable, refused, speak
 from treadle.client import Client, JobRecord, JobsPage
 from treadle.clock import rising_seconds
-from treadle.errors import InvalidInput, NotFinished, Problem, TreadleError, Unavailable
-from treadle.jsontext import check_strict
+from treadle.errors import NotFinished, TreadleError, Unavailable
 from treadle.states import Status
 
 MAX_PAGE = 200
@@ -144,7 +142,7 @@ def submit(  # noqa: PLR0913  (a name an option)
     moment = _moment(run_at)
 
     def work(client: Client) -> int:
-        text = msgspec.Raw(_payload(payload))
+        text = payload_of(payload)
         job_id = client.submit(
             type_name,
             text,
@@ -204,26 +202,6 @@ def _each(job_ids: list[str], verb: Callable[[str], str], as_json: bool) -> int:
         for line in done:
             typer.echo(f"{line['jobId']} {line['status']}")
     return code
-
-
-def _payload(argument: str) -> bytes:
-    """The JSON text that ``argument`` is or names. Raises ``InvalidInput``."""
-    try:
-        if argument == "-":
-            text = sys.stdin.buffer.read()
-        elif argument.startswith("@"):
-            text = Path(argument[1:]).read_bytes()
-        else:
-            text = argument.encode()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a file name, or not text"
-        raise InvalidInput([Problem("/payload", "unreadable", f"cannot be read: {reason}")]) from None
-    try:
-        check_strict(text)
-    except InvalidInput as error:
-        problems = [Problem(f"/payload{p.pointer}", p.code, p.detail) for p in error.problems]
-        raise InvalidInput(problems) from None
-    return text
 
 
 def _moment(text: str | None) -> datetime | None:

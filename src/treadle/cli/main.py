@@ -37,6 +37,7 @@ COMMANDS = {
     "backup": "backup",
     "check": "check",
     "jobs": "jobs",
+    "bench": "bench",
 }
 """Each command, and the module of this package that has it."""
 

@@ -8,10 +8,6 @@ import io
 import json
 import os
 import secrets
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -24,7 +20,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-START_SECONDS = 30.0
+from treadle.cli.processes import free_ports, started, wait_until_up
+
 JOB_SECONDS = 30.0
 
 Url = Annotated[str | None, typer.Option("--url", help="API of a running stack; without it, one is started.")]
@@ -166,7 +163,7 @@ def _admin(stack: _Stack) -> str:
 def _own_stack() -> Iterator[_Stack]:
     """``treadle dev`` on free ports in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="treadle-smoke-") as folder:
-        api, smtp, page = _free_ports(3)
+        api, smtp, page = free_ports(3)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TREADLE_", "ADMIN_"))}
         environment |= {
             "API_PORT": str(api),
@@ -176,30 +173,7 @@ def _own_stack() -> Iterator[_Stack]:
             "TREADLE_MAILBOX_PORT": str(page),
         }
         environment.pop("DATABASE_URL", None)
-        process = subprocess.Popen([sys.executable, "-m", "treadle", "dev"], cwd=folder, env=environment)
-        try:
+        with started("dev", environment, folder=Path(folder)) as process:
             stack = _Stack(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{page}", Path(folder) / "output", None, None)
-            _wait_until_up(process, stack)
+            wait_until_up(process, stack.url)
             yield stack
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
-
-
-def _wait_until_up(process: subprocess.Popen[bytes], stack: _Stack) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if stack.call("GET", f"{stack.url}/health")[0] == 200:
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise typer.Exit(1)
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

@@ -49,6 +49,18 @@ def refused(error: TreadleError, prefix: str = "") -> int:
     return EXIT_UNAVAILABLE if isinstance(error, Unavailable) else EXIT_REFUSED
 
 
+def key_of(settings: Settings, key: str | None) -> str | None:
+    """The API key to show: ``key``, or the first of the settings'."""
+    return settings.api_keys[0] if key is None and settings.api_keys else key
+
+
+def login_of(settings: Settings) -> tuple[str, str] | None:
+    """User and password of ``/admin``, where the settings have them."""
+    if settings.admin_user is None or settings.admin_pass is None:
+        return None
+    return settings.admin_user, settings.admin_pass
+
+
 def printable(text: str) -> str:
     """``text`` without what would steer the terminal: errors and payloads come from anywhere."""
     return "".join(c if c.isprintable() else " " for c in text)
@@ -61,12 +73,8 @@ def _lines(error: TreadleError) -> Sequence[str]:
 
 
 def _client(settings: Settings, url: str | None, key: str | None) -> Client:
-    admin = None
-    if settings.admin_user is not None and settings.admin_pass is not None:
-        admin = (settings.admin_user, settings.admin_pass)
-    if key is None and settings.api_keys:
-        key = settings.api_keys[0]
-    return Client(url or _own_url(settings), key=key, admin=admin, retry_seconds=RETRY_SECONDS)
+    shown = key_of(settings, key)
+    return Client(url or _own_url(settings), key=shown, admin=login_of(settings), retry_seconds=RETRY_SECONDS)
 
 
 def _own_url(settings: Settings) -> str:

@@ -1,0 +1,1 @@
+"""What ``treadle bench`` measures, and how."""
