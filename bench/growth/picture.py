@@ -13,14 +13,17 @@ from bench.growth.curves import KIB, Curve
 from bench.growth.pinned import Pinned
 from bench.results import Results
 from bench.sample import Sample
+from bench.table import number as digits
 
 WIDTH, COLUMNS = 1000, 2
 PANEL_HEIGHT, HEAD = 250, 44
-LEFT, RIGHT, TOP, BOTTOM = 48, 96, 40, 36
+LEFT, RIGHT, TOP, BOTTOM = 56, 116, 40, 36
 """Around the lines of a panel."""
 
 SERIES = {"cpu_us": "all", "worker_us": "worker", "api_us": "API", "postgres_us": "PostgreSQL", "redis_us": "Redis"}
 _LABEL_GAP = 13
+_WORD = 26
+"""Room for a number below the axis."""
 
 _OWN_STYLE = """
   svg { --a: #0969da; --b: #bc4c00; --c: #8250df; --d: #1a7f37; }
@@ -40,7 +43,7 @@ class Panel:
     title: str
     axis: str
     lines: Mapping[str, Sequence[tuple[float, float]]]
-    """By the name of the figure; x and y, both above zero."""
+    """By the name of the figure; x and y, which is above zero."""
 
 
 def picture_of(results: Results, curves: Sequence[Curve], pinned: Pinned | None) -> str:
@@ -97,8 +100,7 @@ def _lines(
     for x, costs in points.items():
         for name, y in costs.items():
             if y > 0:
-                # Nothing has no logarithm: an empty history stands at the left edge, as one row would.
-                lines.setdefault(name, []).append((max(1.0, float(x)), y))
+                lines.setdefault(name, []).append((float(x), y))
     return lines
 
 
@@ -107,15 +109,24 @@ def _filled(panel: Panel) -> Iterator[Panel]:
         yield panel
 
 
+_MARGIN = 0.06
+"""Decades beside the outermost values."""
+
+
+def _log(value: float) -> float:
+    """Nothing has no logarithm: an empty history stands where one row would."""
+    return math.log10(value) if value > 0 else 0.0
+
+
 class _Scale:
     """From values to places, logarithmic, with whole decades at its ends where it has more than one."""
 
     def __init__(self, values: Sequence[float], start: float, end: float) -> None:
-        self._low, self._high = math.log10(min(values) / 1.15), math.log10(max(values) * 1.15)
+        self._low, self._high = _log(min(values)) - _MARGIN, _log(max(values)) + _MARGIN
         self._start, self._end = start, end
 
     def __call__(self, value: float) -> float:
-        share = (math.log10(value) - self._low) / (self._high - self._low)
+        share = (_log(value) - self._low) / (self._high - self._low)
         return round(self._start + share * (self._end - self._start), 1)
 
     @property
@@ -137,20 +148,23 @@ def _panel(panel: Panel, number: int) -> Iterator[str]:
     for tick in y.ticks:
         yield f'<line class="grid" x1="{x_start}" y1="{y(tick)}" x2="{x_end}" y2="{y(tick)}"/>'
         yield f'<text class="small end" x="{x_start - 6}" y="{y(tick) + 4}">{tick:,g}</text>'
+    free_from = -math.inf
     for value in sorted({value for value, _ in points}):
         yield f'<line class="grid" x1="{x(value)}" y1="{y_start}" x2="{x(value)}" y2="{y_end}"/>'
-        yield f'<text class="small middle" x="{x(value)}" y="{y_start + 14}">{_short(value)}</text>'
+        if x(value) >= free_from:
+            yield f'<text class="small middle" x="{x(value)}" y="{y_start + 14}">{_short(value)}</text>'
+            free_from = x(value) + _WORD
     yield f'<text class="small middle" x="{(x_start + x_end) / 2}" y="{y_start + 28}">{_text(panel.axis)}</text>'
     ends = {}
     for name, line in panel.lines.items():
         places = " ".join(f"{x(value)},{y(cost)}" for value, cost in line)
         yield f'<polyline class="{name}" points="{places}"/>'
         for value, cost in line:
-            yield f'<circle class="{name}" cx="{x(value)}" cy="{y(cost)}" r="2"><title>{cost:.3g}</title></circle>'
+            yield f'<circle class="{name}" cx="{x(value)}" cy="{y(cost)}" r="2"><title>{digits(cost)}</title></circle>'
         ends[name] = y(line[-1][1])
     for name, place in _apart(ends).items():
         cost = panel.lines[name][-1][1]
-        yield f'<text class="name {name}" x="{x_end + 8}" y="{place + 4}">{SERIES[name]} {cost:,.3g}</text>'
+        yield f'<text class="name {name}" x="{x_end + 8}" y="{place + 4}">{SERIES[name]} {digits(cost)}</text>'
 
 
 def _apart(places: Mapping[str, float]) -> dict[str, float]:
@@ -164,8 +178,6 @@ def _apart(places: Mapping[str, float]) -> dict[str, float]:
 
 
 def _short(value: float) -> str:
-    if value == 1:
-        return "≤ 1"
     for size, letter in ((1_000_000, "M"), (1_000, "k")):
         if value >= size:
             return f"{value / size:g}{letter}"
