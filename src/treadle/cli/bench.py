@@ -87,7 +87,8 @@ def _run(work: Coroutine[Any, Any, Report]) -> Report | None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (a coroutine that runs has one)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        # SIGINT too: a shell that starts this in the background has it ignored.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, task.cancel)
         return await work
 
