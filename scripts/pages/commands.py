@@ -13,7 +13,7 @@ EXIT_CODES = {
     0: "done",
     1: "failed: a smoke test, a check, a health check, a job that was waited for; or refused by the server",
     2: "wrong usage",
-    69: "`treadle jobs`: no server, or one that cannot work now",
+    69: "`treadle jobs` and `treadle bench --url`: no server, or one that cannot work now",
     70: "a bug; or a worker worn out by handlers that never end",
     75: "the store does not answer: try again",
     78: "settings, app or schema are wrong; every problem is a line on standard error",

@@ -101,10 +101,30 @@ def test_it_refuses_a_queue_that_holds_jobs_of_others(new_stack: NewStack) -> No
 
 
 @two_rungs
+def test_it_waits_for_another_one_and_removes_what_a_killed_one_left(new_stack: NewStack) -> None:
+    stack = new_stack({"TREADLE_APP": "treadle.cli.measure.noop:app"})
+    stack.start("api")
+    stack.submit("treadle.bench", {})
+    kept = stack.submit("CSV_EXPORT", {"data": []})
+
+    done = bench(stack, "--jobs", "50")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("treadle: another treadle bench works on this database, or was killed")
+    assert len(stack.rows()) == 2
+
+    minute = "interval '1 minute'" if "DATABASE_URL" in stack.settings else "60000000"
+    stack.change(f"UPDATE jobs SET created_at = created_at - {minute}")
+    done = bench(stack, "--jobs", "50")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stack.rows() == {kept}
+    assert stack.job(kept)["status"] == "queued"
+
+
+@two_rungs
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_it_takes_its_jobs_and_processes_with_it(new_stack: NewStack, by: signal.Signals) -> None:
     stack = new_stack()
-    stack.start("migrate") if "DATABASE_URL" in stack.settings else None
     stack.start("api")
     environment = {"PATH": os.environ["PATH"], **stack.environment(where(stack))}  # noqa: TID251
     command = [sys.executable, "-m", "treadle", "bench", "--jobs", "30000"]

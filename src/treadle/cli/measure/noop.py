@@ -9,7 +9,7 @@ from treadle.clock import rising_seconds
 
 QUEUE = "bench"
 """Its queue: nobody else's jobs are in there while it is measured."""
-TYPE = "TREADLE_BENCH"
+TYPE = "treadle.bench"
 """No other process has its code, so no other worker claims such a job."""
 
 app = Treadle()

@@ -68,8 +68,9 @@ async def measure_own(settings: Settings, jobs: int, slots: int, screen: Screen)
                     phases.append(await drain.measure(ids_in(answers), screen))
                     phases.append(await _measure_latency(target, answers, worker, screen))
         finally:
-            with screen.phase("delete them") as tell:
-                await place.clear(ids_in(answers), tell)
+            ids = ids_in(answers)
+            with screen.phase("delete them", len(ids)) as tell:
+                await place.clear(ids, tell)
     return Report(facts=facts, phases=phases)
 
 

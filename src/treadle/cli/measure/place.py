@@ -96,7 +96,7 @@ class Place:
         """Delete these jobs, and those whose ids nobody heard of. The processes have ended."""
         for begin in range(0, len(ids), REMOVED_AT_ONCE):
             await self._remove(ids[begin : begin + REMOVED_AT_ONCE])
-            tell(begin + REMOVED_AT_ONCE)
+            tell(min(begin + REMOVED_AT_ONCE, len(ids)))
         await self._sweep()
         if self._settings.redis_url is not None:
             await forget_lines(self._settings.redis_url, self._prefix, await self._store.queue_names())
