@@ -33,6 +33,8 @@ PARTS = ("worker", "api", "postgres", "redis")
 
 _SENDERS = 2
 _LOOK_SECONDS = 0.002
+_IDLE_SECONDS = 1.0
+"""After which a connection is made anew: the API closes one that is idle for some seconds."""
 _BODY_JOBS = 1_000
 _BODY_BYTES = 1_000_000
 _BACKLOG_BYTES = 50_000_000
@@ -113,16 +115,23 @@ class Feeder:
 
     def _send(self) -> None:
         try:
-            with Connection(self._port) as connection:
-                while not self._over.is_set() and not self._failure:
-                    if not self._wants_more():
-                        time.sleep(_LOOK_SECONDS)
-                        continue
-                    answer = connection.post("/jobs/batch", self._body)
-                    if answer.status != 201:
-                        self._failure = f"POST /jobs/batch: {answer.status} {answer.body[:300]!r}"
+            while not self._over.is_set() and not self._failure:
+                with Connection(self._port) as connection:
+                    self._send_on(connection)
         except OSError as error:
             self._failure = f"POST /jobs/batch: {error}"
+
+    def _send_on(self, connection: Connection) -> None:
+        """Until it has been idle so long that the API may close it, or all is over."""
+        used_at = time.monotonic()
+        while not self._over.is_set() and not self._failure and time.monotonic() - used_at < _IDLE_SECONDS:
+            if not self._wants_more():
+                time.sleep(_LOOK_SECONDS)
+                continue
+            answer = connection.post("/jobs/batch", self._body)
+            used_at = time.monotonic()
+            if answer.status != 201:
+                self._failure = f"POST /jobs/batch: {answer.status} {answer.body[:300]!r}"
 
     def _wants_more(self) -> bool:
         started = read_starts(self._folder).jobs
