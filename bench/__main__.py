@@ -6,15 +6,15 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench import results as results_files
 from bench.builtin_jobs import BuiltinJobs
 from bench.chart import chart_of
 from bench.contests import PAIRINGS, QUICK_PEERS
-from bench.environments import PEERS, ROOT, WORK, NoEnvironment, command_of, peer_names
+from bench.environments import PEERS, WORK, NoEnvironment, command_of, peer_names
 from bench.flat import Flat
 from bench.growth.__main__ import main as growth
+from bench.options import a_parser, names
 from bench.peer import Peer
 from bench.program import ProgramFailed
 from bench.progress import begin, console, run_shown, samples_of, show
@@ -127,26 +127,11 @@ def _peers(names: Sequence[str], limit_seconds: float) -> tuple[dict[str, Peer],
     return peers, missing
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _contests(text: str) -> list[str]:
-    names = _names(text)
-    known = [contest.name for contest in CONTESTS]
-    if unknown := set(names) - set(known):
-        raise argparse.ArgumentTypeError(f"no contest {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
-    return names
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of small samples, under five minutes")
+    contests = [contest.name for contest in CONTESTS]
+    parser = a_parser("bench", __doc__, contests, "one round of small samples, under five minutes")
     parser.add_argument(GROWTH, action="store_true", help="what a job costs with more of everything; --growth --help")
-    parser.add_argument("--only", type=_contests, default=[], metavar="NAMES", help="these contests, as drain,bulk")
-    parser.add_argument("--peers", type=_names, default=[], metavar="NAMES", help=f"these peers, of {PEERS.name}/")
-    parser.add_argument("--resume", action="store_true", help="keep the samples of the run that was interrupted")
-    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", metavar="FOLDER")
+    parser.add_argument("--peers", type=names, default=[], metavar="NAMES", help=f"these peers, of {PEERS.name}/")
     return parser
 
 

@@ -6,12 +6,11 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from bench import results as results_files
-from bench.environments import ROOT, WORK
+from bench.environments import WORK
 from bench.growth.curves import Curve, curves_of
 from bench.growth.idle import Idle
 from bench.growth.page import page_of
@@ -19,6 +18,7 @@ from bench.growth.picture import picture_of
 from bench.growth.pinned import Pinned
 from bench.growth.reach import FULL, QUICK, Reach, up_to
 from bench.growth.retention import Retention
+from bench.options import a_parser
 from bench.progress import begin, console, run_shown, samples_of, show
 from bench.results import Results, Server
 from bench.sample import Log
@@ -104,22 +104,11 @@ def _measure(servers: Servers, contests: Sequence[Contest], reach: Reach, option
     return 0
 
 
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    known = [contest.name for contest in contests_of(QUICK)]
-    if unknown := set(names) - set(known):
-        raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
-    return names
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bench --growth", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of short samples, no more than a million rows")
-    parser.add_argument("--only", type=_names, default=[], metavar="NAMES", help="these, as backlog,history")
+    contests = [contest.name for contest in contests_of(QUICK)]
+    parser = a_parser("bench --growth", __doc__, contests, "one round of short samples, no more than a million rows")
     parser.add_argument("--up-to", type=int, default=10**9, metavar="ROWS", help="leave out points with more rows")
     parser.add_argument("--rounds", type=int, default=0, metavar="COUNT", help="another number of rounds")
-    parser.add_argument("--resume", action="store_true", help="keep the samples of the run that was interrupted")
-    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", metavar="FOLDER")
     return parser
 
 

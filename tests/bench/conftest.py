@@ -1,13 +1,20 @@
-"""A run's results, made by hand."""
+"""A run's results, made by hand, and the ground for Treadle's side on real servers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
 import pytest
 
 from bench.results import Results, Server
 from bench.sample import Sample
+from bench.servers import Ground
 from bench.side import About
+from bench.treadle_side import TreadleSide
 from bench.verdict import TREADLE, Bar, Better, Verdict
+from tests.servers import running as servers
 
 
 def an_about(name: str) -> About:
@@ -44,3 +51,23 @@ def results() -> Results:
         samples=[Sample("drain", 1, "huey", TREADLE, {"jobs_per_second": 21_000.0})],
         missing={"celery": "pip said no"},
     )
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    postgres, redis = servers.machine_postgres(), servers.redis()
+    redis.flush()
+    with postgres.database() as address:
+        yield Ground(address, redis.address, tmp_path, (postgres.program.pid, redis.program.pid))
+
+
+@pytest.fixture
+def side() -> TreadleSide:
+    return TreadleSide(limit_seconds=60)
+
+
+def count(ground: Ground, where: str) -> int:
+    with psycopg.connect(ground.database_url) as connection:
+        row = connection.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()
+    assert row is not None
+    return int(row[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,7 +26,7 @@ from bench.servers import Ground
 from bench.side import About
 from bench.treadle_side import TreadleSide
 from bench.verdict import TREADLE
-from tests.servers import running as servers
+from tests.bench.conftest import count
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -206,26 +205,6 @@ def test_a_run_without_any_point_is_a_picture_and_a_page(results: Results) -> No
 
 
 # ------------------------------------------------------------------------------------------------ on real servers
-
-
-@pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    postgres, redis = servers.machine_postgres(), servers.redis()
-    redis.flush()
-    with postgres.database() as address:
-        yield Ground(address, redis.address, tmp_path, (postgres.program.pid, redis.program.pid))
-
-
-@pytest.fixture
-def side() -> TreadleSide:
-    return TreadleSide(limit_seconds=60)
-
-
-def count(ground: Ground, where: str) -> int:
-    with psycopg.connect(ground.database_url) as connection:
-        row = connection.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 @pytest.mark.flow

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import psycopg
 import pytest
 
 from bench.history import fill
@@ -15,29 +12,9 @@ from bench.marks import read_starts
 from bench.program import running
 from bench.servers import Ground
 from bench.treadle_side import CHILD_PATH, TreadleSide
-from tests.servers import running as servers
+from tests.bench.conftest import count
 
 pytestmark = pytest.mark.flow
-
-
-@pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    postgres, redis = servers.machine_postgres(), servers.redis()
-    redis.flush()
-    with postgres.database() as address:
-        yield Ground(address, redis.address, tmp_path, (postgres.program.pid, redis.program.pid))
-
-
-@pytest.fixture
-def side() -> TreadleSide:
-    return TreadleSide(limit_seconds=60)
-
-
-def count(ground: Ground, where: str) -> int:
-    with psycopg.connect(ground.database_url) as connection:
-        row = connection.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def test_a_drain_by_two_workers_ends_when_every_job_is_completed(side: TreadleSide, ground: Ground) -> None:

@@ -404,3 +404,21 @@ async def test_a_type_that_this_worker_does_not_know_fails_for_good(executor: Ex
 
     assert isinstance(outcome, Failed)
     assert (outcome.kind, outcome.retryable) == ("unknown_type", False)
+
+
+async def test_what_escapes_our_own_code_around_a_handler_is_told_at_once(
+    registry: Registry, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @registry.job("TEST")
+    async def handle(payload: Payload) -> None:
+        pass
+
+    async def broken(*arguments: object) -> Outcome:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr("treadle.worker.executor._run_async", broken)
+
+    outcome = await run(executor)
+
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.message) == ("RuntimeError", "a bug of ours")

@@ -239,7 +239,10 @@ class _Run:
     def ended(self, task: asyncio.Task[Any]) -> None:
         """See ``Work.ended``."""
         self.task = None
-        self._executor.ended(self, _Interrupted() if task.cancelled() else task.result())
+        # What escapes ``_run_async`` is a bug of ours; raised here, its slot would wait for the timeout.
+        error = None if task.cancelled() else task.exception()
+        answer = _of_exception(error) if error is not None else _Interrupted() if task.cancelled() else task.result()
+        self._executor.ended(self, answer)
 
 
 def _broken(attempt: Attempt, error: Exception) -> Failed:
