@@ -134,7 +134,17 @@ def move_for(runtime: Runtime, end: End, now: datetime) -> Move:
         artifacts = (
             msgspec.json.encode([_artifact_members(a) for a in outcome.artifacts]) if outcome.artifacts else None
         )
-        return _move(end, Verb.COMPLETE, result=outcome.result, artifacts=artifacts)
+        return Move(
+            job_id=job.id,
+            attempt=job.attempt,
+            verb=Verb.COMPLETE,
+            result=outcome.result,
+            artifacts=artifacts,
+            progress=end.progress,
+            type=job.type,
+            queue=job.queue,
+            priority=job.priority,
+        )
     if isinstance(outcome, Released):
         return _move(end, Verb.RELEASE)
     if isinstance(outcome, Aborted):

@@ -96,6 +96,10 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """JSON array of the attempt's published files; ``complete`` only."""
     progress: bytes | None = None
     """The attempt's newest progress; ``None`` leaves what is there."""
+    type: str | None = None
+    """Of the job, like ``queue`` and ``priority``, where the caller knows all three: they need not be read again."""
+    queue: str | None = None
+    priority: Priority | None = None
 
 
 class Settled(msgspec.Struct, frozen=True):

@@ -143,7 +143,7 @@ class Executor:
             return None
         run = _Run(attempt, self, tell, now + job.timeout_seconds)
         if jobtype.is_async:
-            run.coroutine = _run_async(jobtype, attempt, _span(attempt, makes_spans=makes_spans))
+            run.coroutine = run.go(jobtype, _span(attempt, makes_spans=makes_spans))
             attempt.interrupt_with(run.interrupt)
             works.append(run)
         else:
@@ -220,7 +220,7 @@ class Executor:
 class _Run:
     """One attempt in this process, from its start to its answer. Implements ``Work``."""
 
-    __slots__ = ("_executor", "attempt", "coroutine", "due_at", "is_overdue", "task", "tell")
+    __slots__ = ("_executor", "attempt", "coroutine", "due_at", "is_overdue", "is_told", "task", "tell")
 
     def __init__(self, attempt: Attempt, executor: Executor, tell: Tell, due_at: float) -> None:
         self.attempt = attempt
@@ -230,18 +230,31 @@ class _Run:
         self.due_at = due_at
         """Seconds on the worker's loop: the end of its timeout, then that of its overrun."""
         self.is_overdue = False
+        self.is_told = False
         self._executor = executor
 
     def interrupt(self) -> None:
         """Cancel its coroutine, from any thread."""
         self._executor.cancel(self)
 
+    async def go(self, jobtype: JobType, span: Span) -> None:
+        """Run the handler on the handlers' loop, and tell how it ended."""
+        try:
+            answer = await _run_async(jobtype, self.attempt, span)
+        except GeneratorExit:  # the loop has ended with this in it: nobody is left to tell
+            raise
+        except BaseException as error:  # a bug of ours: its slot would wait for the timeout
+            answer = _of_exception(error)
+        self._tell(answer)
+
     def ended(self, task: asyncio.Task[Any]) -> None:
         """See ``Work.ended``."""
+        if not self.is_told:
+            self._tell(_Interrupted())
+
+    def _tell(self, answer: _Answer) -> None:
+        self.is_told = True
         self.task = None
-        # What escapes ``_run_async`` is a bug of ours; raised here, its slot would wait for the timeout.
-        error = None if task.cancelled() else task.exception()
-        answer = _of_exception(error) if error is not None else _Interrupted() if task.cancelled() else task.result()
         self._executor.ended(self, answer)
 
 

@@ -21,13 +21,14 @@ logger = logging.getLogger("treadle.handler")
 
 
 class Work(Protocol):
-    """Something for the handlers' loop to run: a coroutine and what is to happen at its end, both over there."""
+    """Something for the handlers' loop to run. Its coroutine tells of its end itself, as its last step: a callback
+    for each would be one more turn of the loop."""
 
     coroutine: Coroutine[Any, Any, Any]
     task: asyncio.Task[Any] | None
 
     def ended(self, task: asyncio.Task[Any], /) -> None:
-        """``task`` has really ended, or was cancelled before it began."""
+        """``task`` was cancelled and has ended: perhaps before its coroutine began, and so without a word of it."""
         ...
 
 
@@ -103,17 +104,19 @@ class HandlerLoop:
 
     def cancel(self, work: Work) -> None:
         """Cancel its task, from any thread."""
-        # Behind its beginning in the loop's line: the task is there.
-        self._loop.call_soon_threadsafe(lambda: work.task is not None and work.task.cancel())
+        # Behind its beginning in the loop's line: the task is there, unless it has ended.
+        self._loop.call_soon_threadsafe(_cancel, work)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call in the loop's next turn; for what runs on it already."""
         self._loop.call_soon(callback)
 
     def _begin(self, works: Sequence[Work]) -> None:
+        # What create_task does where nobody has set a factory, without its Python.
+        has_factory = self._loop.get_task_factory() is not None
         for work in works:
-            work.task = self._loop.create_task(work.coroutine)
-            work.task.add_done_callback(work.ended)
+            coroutine = work.coroutine
+            work.task = self._loop.create_task(coroutine) if has_factory else asyncio.Task(coroutine, loop=self._loop)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -124,6 +127,12 @@ class HandlerLoop:
                 # asyncio lets these two out of any task and through the loop. Whoever awaits that task is told all
                 # the same, and the other handlers' loop is not his to end (nor is it by calling stop on it).
                 logger.warning("%s left a task of a handler; the loop goes on", type(error).__name__)
+
+
+def _cancel(work: Work) -> None:
+    if work.task is not None:
+        work.task.add_done_callback(work.ended)
+        work.task.cancel()
 
 
 def _pass_on(task: asyncio.Task[Answer], ended: Future[Answer]) -> None:

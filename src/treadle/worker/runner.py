@@ -30,6 +30,13 @@ MAX_UNSETTLED = 2
 run. Without a bound a worker whose claims get through and whose settles do not would run the whole queue, and when it
 then dies, all of that is run again."""
 
+MAX_CLAIMS = 2
+"""Claims by hints that are out at the same time, each for what is idle then: while the jobs of one run here, the store
+works on the other one."""
+
+MAX_CLAIMED = 256
+"""Jobs of one claim. More in one make nothing cheaper; with more slots than this, two batches take turns."""
+
 _UNSETTLED = Failed("internal_error", "the attempt ended, but its outcome could not be settled")
 
 
@@ -45,7 +52,10 @@ class Runner:
         self._idle = runtime.settings.concurrency
         self._has_room = asyncio.Event()
         self._has_room.set()
+        self._reserved = 0
+        """Idle slots that a claim is out for."""
         self._unsettled = 0
+        self._turn = asyncio.Semaphore(MAX_CLAIMS)
         self._settling: set[asyncio.Task[None]] = set()
 
     @property
@@ -58,25 +68,35 @@ class Runner:
         settings = self._runtime.settings
         pause_seconds = settings.poll_seconds
         search = Search(settings.reconcile_seconds)
-        while True:
-            # Again after the wait: handlers that end before it returns may have taken the room that ended it.
-            while (limit := self._room) <= 0:
-                await self._has_room.wait()
-            ids: Sequence[JobId] | None = None
-            if not search.is_due(self._runtime.clock.rising()):
-                wait_seconds = 0.0 if search.is_probing else pause_seconds * self._runtime.chance.uniform(0.5, 1.0)
-                ids = await self._take(limit, wait_seconds)
-            try:
-                claimed = await self._claim(ids, limit)
-            except Exception as error:  # an outage, or a bug: a worker that never claims again helps nobody
-                self._complain("a claim failed", error)
-                await asyncio.sleep(settings.poll_seconds * self._runtime.chance.uniform(0.5, 1.0))
-                continue
-            if ids is None:
-                search.scanned(claimed, limit, self._runtime.clock.rising())
-                pause_seconds = settings.poll_seconds if claimed else min(2 * pause_seconds, settings.reconcile_seconds)
-            else:
-                search.hinted(ids, len(claimed))
+        async with asyncio.TaskGroup() as claims:
+            while True:
+                # Again after the wait: handlers that end before it returns may have taken the room that ended it.
+                while (limit := self._room) <= 0:
+                    await self._has_room.wait()
+                ids: Sequence[JobId] | None = None
+                if not search.is_due(self._runtime.clock.rising()):
+                    wait_seconds = 0.0 if search.is_probing else pause_seconds * self._runtime.chance.uniform(0.5, 1.0)
+                    ids = await self._take(limit, wait_seconds)
+                if ids is None:
+                    self._reserve(limit)
+                    if (found := await self._claim(None, limit)) is not None:
+                        search.scanned(found, limit, self._runtime.clock.rising())
+                        grown_seconds = min(2 * pause_seconds, settings.reconcile_seconds)
+                        pause_seconds = settings.poll_seconds if found else grown_seconds
+                    continue
+                await self._turn.acquire()
+                # Reserved before its task runs: this loop is here again first.
+                self._reserve(len(ids))
+                claiming = claims.create_task(self._claim_hinted(search, ids))
+                if search.is_probing:
+                    await claiming  # what it finds decides how to go on
+
+    async def _claim_hinted(self, search: Search, ids: Sequence[JobId]) -> None:
+        try:
+            if (found := await self._claim(ids, len(ids))) is not None:
+                search.hinted(ids, len(found))
+        finally:
+            self._turn.release()
 
     async def write_progress_forever(self) -> None:
         """Write the newest progress of each attempt once a second."""
@@ -128,7 +148,7 @@ class Runner:
     def _room(self) -> int:
         """How many jobs may be claimed now."""
         unsettled = MAX_UNSETTLED * self._runtime.settings.concurrency - self._unsettled
-        return min(self._idle, unsettled)
+        return min(self._idle - self._reserved, unsettled, MAX_CLAIMED)
 
     def _tell_room(self) -> None:
         if self._room > 0:
@@ -157,8 +177,19 @@ class Runner:
         exc_info = None if isinstance(error, Unavailable) else error  # an outage needs no traceback, a bug does
         logger.warning("%s: %s", what, error, extra={"worker": self._lease.worker_id}, exc_info=exc_info)
 
-    async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> list[JobId]:
-        """Claim and hand over to the handlers; what came."""
+    async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> list[JobId] | None:
+        """Claim for ``limit`` reserved slots and hand over to the handlers; what came, or ``None`` after a pause where
+        the claim failed."""
+        try:
+            attempts = await self._claimed(ids, limit)
+        except Exception as error:  # an outage, or a bug: a worker that never claims again helps nobody
+            self._complain("a claim failed", error)
+            await asyncio.sleep(self._runtime.settings.poll_seconds * self._runtime.chance.uniform(0.5, 1.0))
+            return None
+        self._executor.begin(attempts, self._ended)
+        return [attempt.id for attempt in attempts]
+
+    async def _claimed(self, ids: Sequence[JobId] | None, limit: int) -> list[Attempt]:
         number = self._holding.begin_claim()
         worker_id = self._lease.worker_id
         attempts: list[Attempt] = []
@@ -169,10 +200,13 @@ class Runner:
                 attempts = [self._attempt(job) for job in jobs]
         finally:
             self._holding.end_claim(number, attempts)
-        self._idle -= len(attempts)
+            self._idle -= len(attempts)
+            self._reserve(-limit)
+        return attempts
+
+    def _reserve(self, count: int) -> None:
+        self._reserved += count
         self._tell_room()
-        self._executor.begin(attempts, self._ended)
-        return [job.id for job in jobs]
 
     def _attempt(self, job: ClaimedJob) -> Attempt:
         return Attempt(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -60,8 +61,12 @@ _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED;" + "".join(
     f"SET LOCAL {name} = '{value}';" for name, value in SESSION.items() if not name.startswith("default_")
 )
 
+Answer = TypeVar("Answer")
 Values = Mapping[str, object]
+Arguments = Sequence[object]
 Rows = list[asyncpg.Record]
+Ask = Callable[[asyncpg.Connection, str, Arguments], Awaitable[Answer]]
+"""Sends one statement."""
 
 
 class Connections:
@@ -74,7 +79,7 @@ class Connections:
         self._lane = Lane(self._reconnect, LANE_CONNECTIONS)
         self._lease_lane = Lane(self._reconnect, 1)
         self._told = ""
-        self._running: set[asyncio.Task[Rows]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._is_open = False
 
     def opened(self) -> None:
@@ -91,15 +96,19 @@ class Connections:
 
     async def write(self, statement: Statement, values: Values) -> Rows:
         """Run ``statement`` in a transaction. Raises what ``store/protocol`` says (S6)."""
-        return await self._call(self._lane, statement, values, may_write=True)
+        return await self._call(self._lane, statement, values, _rows, may_write=True)
+
+    async def change(self, statement: Statement, values: Values) -> int:
+        """``write`` for what returns nothing: how many rows it changed."""
+        return await self._call(self._lane, statement, values, _count, may_write=True)
 
     async def write_lease(self, statement: Statement, values: Values) -> Rows:
         """The same, on a connection that nothing else may use: the busiest process keeps its lease."""
-        return await self._call(self._lease_lane, statement, values, may_write=True)
+        return await self._call(self._lease_lane, statement, values, _rows, may_write=True)
 
     async def read(self, statement: Statement, values: Values) -> Rows:
         """Run ``statement``, which changes nothing. Raises ``Unavailable``."""
-        return await self._call(self._lane, statement, values, may_write=False)
+        return await self._call(self._lane, statement, values, _rows, may_write=False)
 
     async def connect(self) -> asyncpg.Connection:
         """A new connection of the caller's own. Raises ``Unavailable``, ``StoreRefused``."""
@@ -133,19 +142,24 @@ class Connections:
         self._told = ""
         return connection
 
-    async def _call(self, lane: Lane, statement: Statement, values: Values, *, may_write: bool) -> Rows:
+    async def _call(
+        self, lane: Lane, statement: Statement, values: Values, ask: Ask[Answer], *, may_write: bool
+    ) -> Answer:
         if not self._is_open:
             raise Unavailable("the store is closed, or not open yet")
-        task = asyncio.create_task(self._run(lane, statement, values, may_write=may_write))
+        task = asyncio.create_task(self._run(lane, statement, values, ask, may_write=may_write))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _run(self, lane: Lane, statement: Statement, values: Values, *, may_write: bool) -> Rows:
+    async def _run(
+        self, lane: Lane, statement: Statement, values: Values, ask: Ask[Answer], *, may_write: bool
+    ) -> Answer:
+        arguments = statement.arguments(values)
         for pause_seconds in (*_REPEAT_PAUSES_SECONDS, None):
             async with lane.borrow() as connection:
                 try:
-                    return await self._send(lane, connection, statement, values, may_write=may_write)
+                    return await self._send(lane, connection, ask, statement.text, arguments, may_write=may_write)
                 except NeighbourWon as error:
                     if pause_seconds is None:
                         raise Unavailable(str(error)) from error
@@ -154,20 +168,20 @@ class Connections:
         raise AssertionError("the last round returns or raises")
 
     async def _send(
-        self, lane: Lane, connection: asyncpg.Connection, statement: Statement, values: Values, *, may_write: bool
-    ) -> Rows:
-        arguments = statement.arguments(values)
+        self, lane: Lane, connection: asyncpg.Connection, ask: Ask[Answer], text: str, arguments: Arguments, *,
+        may_write: bool,
+    ) -> Answer:  # fmt: skip
         may_be_done = may_write and not self._pgbouncer
         seconds = LEASE_ANSWER_SECONDS if lane is self._lease_lane else ANSWER_SECONDS
         deadline = asyncio.get_running_loop().call_later(seconds, _give_up, lane, connection)
         try:
             if not self._pgbouncer:
-                return await connection.fetch(statement.text, *arguments)
+                return await ask(connection, text, arguments)
             await connection.execute(_BEGIN)
-            rows = await connection.fetch(statement.text, *arguments)
+            answer = await ask(connection, text, arguments)
             may_be_done = may_write
             await connection.execute("COMMIT")
-            return rows
+            return answer
         except Exception as error:
             if not is_lost(connection, error):
                 await _roll_back(connection)
@@ -176,6 +190,16 @@ class Connections:
             raise loss(may_be_done=may_be_done) from error
         finally:
             deadline.cancel()
+
+
+async def _rows(connection: asyncpg.Connection, text: str, arguments: Arguments) -> Rows:
+    rows: Rows = await connection.fetch(text, *arguments)
+    return rows
+
+
+async def _count(connection: asyncpg.Connection, text: str, arguments: Arguments) -> int:
+    tag: str = await connection.execute(text, *arguments)  # such as UPDATE 256
+    return int(tag.rpartition(" ")[2])
 
 
 async def _roll_back(connection: asyncpg.Connection) -> None:

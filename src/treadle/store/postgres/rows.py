@@ -23,10 +23,11 @@ def job_id(row: Row) -> JobId:
 
 def claimed_job(row: Row, started_at: datetime) -> ClaimedJob:
     """A row of the queries ``claim`` and ``claim_scan``, in the order of their columns: a look-up by name in each
-    would cost as much again. ``started_at`` is the claim's own moment: a time that is read back costs as well."""
+    would cost as much again. ``started_at`` is the claim's own moment; a job that was queued when it was created has
+    no other: a time that is read back costs as much as six numbers."""
     (
         row_id, type_name, queue, priority, payload, attempt, failures, crashes, snoozes, max_attempts, max_crashes,
-        timeout_seconds, base_seconds, cap_seconds, created_at, queued_at, checkpoint, traceparent,
+        timeout_seconds, base_seconds, cap_seconds, created_at, requeued_at, checkpoint, traceparent,
     ) = row  # fmt: skip
     return ClaimedJob(
         id=JobId(str(row_id)),
@@ -43,11 +44,17 @@ def claimed_job(row: Row, started_at: datetime) -> ClaimedJob:
         timeout_seconds=timeout_seconds,
         backoff=Backoff(base_seconds, cap_seconds),
         created_at=created_at,
-        queued_at=queued_at,
+        queued_at=requeued_at or created_at,
         started_at=started_at,
         checkpoint=checkpoint,
         traceparent=traceparent,
     )
+
+
+def queued_at(row: Row) -> datetime:
+    """When a row of ``claim_scan`` was queued."""
+    moment: datetime = row["requeued_at"] or row["created_at"]
+    return moment
 
 
 def orphan(row: Row) -> Orphan:

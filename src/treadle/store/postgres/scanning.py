@@ -11,7 +11,7 @@ from treadle.job import ClaimedJob
 from treadle.queue import PRIORITY_BY_LABEL, Priority
 from treadle.store.postgres.connection import Connections
 from treadle.store.postgres.marks import Line, Marks
-from treadle.store.postgres.rows import Row, claimed_job
+from treadle.store.postgres.rows import Row, claimed_job, queued_at
 from treadle.store.postgres.statement import SQL
 from treadle.store.protocol import ClaimRequest
 
@@ -61,10 +61,10 @@ class Scanning:
         if not marks:
             self._marks.looked_at_everything(began, rising_seconds())
         for row in rows:
-            self._marks.saw((row["queue"], PRIORITY_BY_LABEL[row["priority"]]), row["queued_at"])
+            self._marks.saw((row["queue"], PRIORITY_BY_LABEL[row["priority"]]), queued_at(row))
         return rows
 
     def _place(self, row: Row) -> tuple[object, ...]:
         """As the statement ordered the lines, and inside a line in ready order."""
         priority = PRIORITY_BY_LABEL[row["priority"]]
-        return priority, row["queue"] <= self._first[priority], row["queue"], row["queued_at"], row["id"]
+        return priority, row["queue"] <= self._first[priority], row["queue"], queued_at(row), row["id"]

@@ -140,26 +140,23 @@ class PostgresStore:
         """See ``Store.settle``."""
         if not moves:
             return []
-        completed: dict[tuple[JobId, int], Settled] = {}
         standing: dict[JobId, Row] = {}
-        if all(map(writing.only_completes, moves)):
-            rows = await self._connections.write(SQL["complete"], writing.complete_values(moves, now))
-            completed = writing.completed(rows)
+        if writing.only_complete(moves):
+            sent = writing.first_of_each(moves)
+            made = await self._connections.change(SQL["complete"], writing.complete_values(sent, now))
+            if made == len(sent):
+                return writing.completed(moves)
         else:
             rows = await self._connections.write(SQL["settle"], writing.settle_values(moves, now))
             standing = {job_id(row): row for row in rows}
-        names = [(move.job_id, move.attempt) for move in moves]
-        unmoved = [name[0] for name in names if name not in completed and name[0] not in standing]
+        unmoved = [move.job_id for move in moves if move.job_id not in standing]
         if unmoved:
             try:
                 rows = await self._connections.read(SQL["settled"], {"ids": unmoved})
             except Unavailable as error:
                 raise OutcomeUnknown("what became of a batch could not be read") from error
             standing |= {job_id(row): row for row in rows}
-        return [
-            completed.get(name) or writing.settled(move, standing.get(move.job_id))
-            for move, name in zip(moves, names, strict=True)
-        ]
+        return [writing.settled(move, standing.get(move.job_id)) for move in moves]
 
     async def note(self, notes: Sequence[Note], now: datetime) -> list[bool]:
         """See ``Store.note``."""

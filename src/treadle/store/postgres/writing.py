@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ from treadle.store.protocol import (
 )
 
 Values = dict[str, Any]
+Value = TypeVar("Value")
 
 _JOB_ID = attrgetter("job_id")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -162,7 +163,7 @@ def settle_values(moves: Sequence[Move], now: datetime) -> Values:
     for move in moves:
         if move.verb not in _TARGETS:
             raise ValueError(f"{move.verb} ends no attempt")
-    sent = _first_of_each(moves)
+    sent = first_of_each(moves)
     return {
         **_ENDINGS,
         **_ends_values(sent, now),
@@ -176,18 +177,48 @@ def settle_values(moves: Sequence[Move], now: datetime) -> Values:
     }
 
 
-def only_completes(move: Move) -> bool:
-    """Whether all that ``move`` says can be said by the query ``complete``."""
-    tells_failure = move.failure is not None or move.error is not None or move.failures or move.crashes
-    return move.verb is Verb.COMPLETE and not tells_failure
+def only_complete(moves: Sequence[Move]) -> bool:
+    """Whether the query ``complete`` says all that these moves say, and they know all that there is to answer."""
+    return all(
+        move.verb is Verb.COMPLETE and move.priority is not None and move.failure is None and move.error is None
+        and not move.failures and not move.crashes
+        for move in moves
+    )  # fmt: skip
 
 
-def complete_values(moves: Sequence[Move], now: datetime) -> Values:
-    """What the query ``complete`` takes: of moves that all complete, what ``settle_values`` is of all."""
-    return {**_ends_values(_first_of_each(moves), now), "target": _COMPLETED}
+def complete_values(sent: Sequence[Move], now: datetime) -> Values:
+    """What the query ``complete`` takes: of ``first_of_each`` of moves that all complete, what ``settle_values`` is of
+    all. What is the same in all comes once, and what none has not at all: the driver looks long at each element."""
+    attempt, attempts = _once_if_same([move.attempt for move in sent])
+    result, results = _once_if_same([move.result for move in sent])
+    artifacts = [move.artifacts for move in sent]
+    progress = [move.progress for move in sent]
+    return {
+        "now": now,
+        "target": _COMPLETED,
+        "ids": [move.job_id for move in sent],
+        "attempt": attempt,
+        "attempts": attempts,
+        "result": result,
+        "results": results,
+        "artifacts": artifacts if any(artifacts) else (),
+        "progress": progress if any(progress) else (),
+    }
 
 
-def _first_of_each(moves: Sequence[Move]) -> list[Move]:
+def _once_if_same(values: Sequence[Value]) -> tuple[Value | None, Sequence[Value]]:
+    """The one value that all have, and no list; or no such value, and the list: ``unnest`` fills up what is short."""
+    is_same = values.count(values[0]) == len(values)
+    return (values[0], ()) if is_same else (None, values)
+
+
+def completed(moves: Sequence[Move]) -> list[Settled]:
+    """The answers to moves that were all made."""
+    return [Settled(move.job_id, Status.COMPLETED, move.type, move.queue, move.priority) for move in moves]
+
+
+def first_of_each(moves: Sequence[Move]) -> list[Move]:
+    """Of moves of one attempt the first, in the order of ids."""
     first: dict[tuple[JobId, int], Move] = {}
     for move in moves:
         first.setdefault((move.job_id, move.attempt), move)
@@ -210,15 +241,6 @@ def _failure(move: Move) -> bytes | None:
         return None if move.failure is None else msgspec.json.encode(move.failure)
     except UnicodeError as error:
         raise Unstorable("a message is no text that can be stored") from error
-
-
-def completed(rows: Sequence[Row]) -> dict[tuple[JobId, int], Settled]:
-    """The answer of the query ``complete``, by job and attempt: what it returns, it completed."""
-    found: dict[tuple[JobId, int], Settled] = {}
-    for row_id, attempt, type_name, queue, priority in rows:
-        done = JobId(str(row_id))
-        found[(done, attempt)] = Settled(done, Status.COMPLETED, type_name, queue, PRIORITY_BY_LABEL[priority])
-    return found
 
 
 def settled(move: Move, row: Row | None) -> Settled:

@@ -76,8 +76,8 @@ WHERE id = ANY (:ids::uuid[]) AND status || '' = 'queued' AND type = ANY (:types
   AND queue <> ALL (ARRAY (SELECT name FROM queues WHERE paused_at IS NOT NULL))
   AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id AND ended_at IS NULL)
 RETURNING id, type, queue, priority, payload, attempts, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, queued_at, checkpoint,
-          traceparent;
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at,
+          nullif(queued_at, created_at) AS requeued_at, checkpoint, traceparent;
 
 -- name: claim_scan
 -- Every line from its mark on, in the order of the lines: high before default, inside these the queues behind the one
@@ -109,8 +109,8 @@ SET status = 'processing', attempts = attempts + 1, worker_id = :worker_id, star
 FROM ready
 WHERE job.id = ready.id AND job.status || '' = 'queued'
 RETURNING job.id, type, queue, priority, payload, attempts, failures, crashes, snoozes, max_attempts, max_crashes,
-          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at, queued_at, checkpoint,
-          traceparent;
+          timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at,
+          nullif(queued_at, created_at) AS requeued_at, checkpoint, traceparent;
 
 -- name: settle
 -- The attempt fences: a worker that lost its job, or a reaper that read too long ago, matches nothing. Moves come in
@@ -141,15 +141,16 @@ WHERE job.id = move.id AND job.attempts = move.attempt AND job.status || '' = 'p
 RETURNING job.id, job.attempts, job.status, cancel_requested, type, queue, priority;
 
 -- name: complete
--- What settle does to a batch of nothing but successes, as almost every batch is: half the arrays, no second join.
+-- What settle does to a batch of nothing but successes, as almost every batch is: half the arrays, no second join, and
+-- nothing comes back but how many it moved. What all have in common comes once.
 UPDATE jobs job
 SET status = :target::text, worker_id = NULL, updated_at = :now::timestamptz, run_at = NULL, finished_at = :now,
-    result = move.result, error = NULL, artifacts = coalesce(move.artifacts, '[]'),
+    result = coalesce(move.result, :result::json), error = NULL, artifacts = coalesce(move.artifacts, '[]'),
     progress = coalesce(move.progress, job.progress)
 FROM unnest(:ids::uuid[], :attempts::int[], :results::json[], :artifacts::json[], :progress::json[])
   AS move (id, attempt, result, artifacts, progress)
-WHERE job.id = move.id AND job.attempts = move.attempt AND job.status || '' = 'processing'
-RETURNING job.id, job.attempts, type, queue, priority;
+WHERE job.id = move.id AND job.attempts = coalesce(move.attempt, :attempt::int)
+  AND job.status || '' = 'processing';
 
 -- name: settled
 -- How the jobs of refused moves stand.
