@@ -94,6 +94,7 @@ def an_attempt_error(**overrides: Any) -> AttemptError:
 
 
 def a_move(**overrides: Any) -> Move:
-    """The end of a first attempt that completed with ``null``."""
-    move = Move(job_id=new_job_id(), attempt=1, verb=Verb.COMPLETE, result=b"null")
+    """The end of a first attempt that completed with ``null``, of a job as ``a_job`` makes it."""
+    line: dict[str, Any] = {"type": "TEST", "queue": "default", "priority": Priority.DEFAULT}
+    move = Move(job_id=new_job_id(), attempt=1, verb=Verb.COMPLETE, result=b"null", **line)
     return replace(move, **overrides)

@@ -94,7 +94,7 @@ class Runner:
     async def _claim_hinted(self, search: Search, ids: Sequence[JobId]) -> None:
         try:
             if (found := await self._claim(ids, len(ids))) is not None:
-                search.hinted(ids, len(found))
+                search.hinted(ids, found, self._runtime.clock.rising())
         finally:
             self._turn.release()
 
@@ -177,7 +177,7 @@ class Runner:
         exc_info = None if isinstance(error, Unavailable) else error  # an outage needs no traceback, a bug does
         logger.warning("%s: %s", what, error, extra={"worker": self._lease.worker_id}, exc_info=exc_info)
 
-    async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> list[JobId] | None:
+    async def _claim(self, ids: Sequence[JobId] | None, limit: int) -> list[ClaimedJob] | None:
         """Claim for ``limit`` reserved slots and hand over to the handlers; what came, or ``None`` after a pause where
         the claim failed."""
         try:
@@ -187,7 +187,7 @@ class Runner:
             await asyncio.sleep(self._runtime.settings.poll_seconds * self._runtime.chance.uniform(0.5, 1.0))
             return None
         self._executor.begin(attempts, self._ended)
-        return [attempt.id for attempt in attempts]
+        return [attempt.job for attempt in attempts]
 
     async def _claimed(self, ids: Sequence[JobId] | None, limit: int) -> list[Attempt]:
         number = self._holding.begin_claim()

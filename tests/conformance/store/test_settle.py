@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,24 @@ async def test_moves_are_answered_in_order_and_a_refused_one_fails_no_neighbour(
         Settled(jobs[1].id, None),
     ]
     assert await statuses(store, [job.id for job in jobs]) == ["completed", "processing", "queued"]
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["the line is known", "nothing is known of it"])
+async def test_of_a_batch_of_successes_each_is_answered(store: Store, worker_id: WorkerId, knows: bool) -> None:
+    line: dict[str, Any] = {"type": "TEST", "queue": "reports", "priority": Priority.HIGH}
+    told = line if knows else dict.fromkeys(line)
+    jobs = [await started(store, worker_id, queue="reports", priority=Priority.HIGH) for _ in range(4)]
+    made = [move(job.id, 1, Verb.COMPLETE, result=b"1", **told) for job in jobs[:2]]
+    done = [Settled(job.id, Status.COMPLETED, **line) for job in jobs]
+
+    assert await store.settle(made, at(5)) == done[:2]
+    late = move(jobs[3].id, 2, Verb.COMPLETE, result=b"2", **told)
+    mixed = [*made, move(jobs[2].id, 1, Verb.COMPLETE, result=b"3", **told), late]
+    assert await store.settle(mixed, at(6)) == [*done[:3], Settled(jobs[3].id, None)]
+
+    assert await statuses(store, [job.id for job in jobs]) == ["completed", "completed", "completed", "processing"]
+    assert [(await read(store, job.id)).result for job in jobs] == [b"1", b"1", b"3", None]
+    assert [(await read(store, job.id)).updated_at for job in jobs[:3]] == [at(5), at(5), at(6)]
 
 
 async def test_a_batch_ends_jobs_in_every_state_each_by_its_own_rule(store: Store, worker_id: WorkerId) -> None:
