@@ -15,7 +15,7 @@ from treadle.job import ClaimedJob
 from treadle.queue import DEFAULT_QUEUE, Priority
 from treadle.retry import Backoff
 from treadle.testing import ManualClock
-from treadle.worker.attempt import Attempt
+from treadle.worker.attempt import Attempt, Home
 
 WORKER = WorkerId("0c1f5e0a-5a3c-4f5e-9a51-3f0f9e3f7c11")
 
@@ -53,11 +53,5 @@ async def no_checkpoint(attempt: Attempt, checkpoint: bytes) -> None:
 def an_attempt(clock: Clock | None = None, *, folder: Path = Path("/nowhere"), **job: Any) -> Attempt:
     """An attempt in a worker's hands; call it on the worker's loop."""
     clock = clock or ManualClock()
-    return Attempt(
-        a_claimed_job(**job),
-        WORKER,
-        clock=clock,
-        artifacts=ArtifactFolder(folder),
-        lease_valid_until=lambda: clock.rising() + 1,
-        save_checkpoint=no_checkpoint,
-    )
+    home = Home(clock, ArtifactFolder(folder), lambda: clock.rising() + 1, no_checkpoint)
+    return Attempt(a_claimed_job(**job), WORKER, home)

@@ -40,7 +40,7 @@ from treadle.testing.clock import START, ManualClock
 from treadle.testing.faults import FaultyStore
 from treadle.testing.runtime import open_test_runtime
 from treadle.wire import job_members
-from treadle.worker.attempt import Attempt
+from treadle.worker.attempt import Attempt, Home
 from treadle.worker.executor import Executor
 from treadle.worker.handlers import HandlerLoop, HandlerThreads
 
@@ -234,14 +234,8 @@ class Harness:
         raise AssertionError(f"jobs are still ready after {max_attempts} attempts: does a handler submit its own kind?")
 
     async def _run(self, job: ClaimedJob) -> None:
-        attempt = Attempt(
-            job,
-            self._worker_id,
-            clock=self.clock,
-            artifacts=self._runtime.artifacts,
-            lease_valid_until=lambda: math.inf,
-            save_checkpoint=self._save_checkpoint,
-        )
+        home = Home(self.clock, self._runtime.artifacts, lambda: math.inf, self._save_checkpoint)
+        attempt = Attempt(job, self._worker_id, home)
         outcome = await self._executor.run(attempt)
         await self._settler.settle(End(job, outcome, self._worker_id, attempt.progress))
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, BinaryIO
 
@@ -25,34 +26,35 @@ class StopReason(StrEnum):
     LOST = "lost"
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What all attempts of one worker share; belongs to the worker's loop, on which it is made."""
+
+    clock: Clock
+    artifacts: ArtifactFolder
+    lease_valid_until: Callable[[], float]
+    """Rising seconds until which the worker's lease holds for certain."""
+    save_checkpoint: Callable[[Attempt, bytes], Coroutine[Any, Any, None]]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+
 class Attempt:
     """Implements ``AttemptLink``; the worker's side of it belongs to the worker's loop."""
 
-    def __init__(
-        self,
-        job: ClaimedJob,
-        worker_id: WorkerId,
-        *,
-        clock: Clock,
-        artifacts: ArtifactFolder,
-        lease_valid_until: Callable[[], float],
-        save_checkpoint: Callable[[Attempt, bytes], Coroutine[Any, Any, None]],
-    ) -> None:
+    # What most attempts never change stands here: one is made for every job.
+    stop_reason: StopReason | None = None
+    is_settling = False
+    _is_stopped = False
+    _interrupt: Callable[[], None] | None = None
+    _progress: bytes | None = None
+    _is_progress_new = False
+
+    def __init__(self, job: ClaimedJob, worker_id: WorkerId, home: Home) -> None:
         self.job = job
         self.worker_id = worker_id
-        self.claimed_at = clock.rising()
-        self.stop_reason: StopReason | None = None
-        self.is_settling = False
+        self.claimed_at = home.clock.rising()
         self.published: list[Artifact] = []
-        self._clock = clock
-        self._artifacts = artifacts
-        self._lease_valid_until = lease_valid_until
-        self._save_checkpoint = save_checkpoint
-        self._loop = asyncio.get_running_loop()
-        self._is_stopped = False
-        self._interrupt: Callable[[], None] | None = None
-        self._progress: bytes | None = None
-        self._is_progress_new = False
+        self._home = home
 
     @property
     def id(self) -> JobId:
@@ -102,11 +104,11 @@ class Attempt:
     @property
     def lease_valid_until(self) -> float:
         """Rising seconds until which the worker's lease holds for certain; 0 where the job is lost."""
-        return 0.0 if self.is_lost else self._lease_valid_until()
+        return 0.0 if self.is_lost else self._home.lease_valid_until()
 
     async def save_checkpoint_here(self, checkpoint: bytes) -> None:
         """``save_checkpoint`` for who is on the worker's loop already. Raises ``LeaseLost``."""
-        await self._save_checkpoint(self, checkpoint)
+        await self._home.save_checkpoint(self, checkpoint)
 
     def is_cancelled(self) -> bool:
         """See ``AttemptLink``."""
@@ -114,7 +116,7 @@ class Attempt:
 
     def is_lease_valid(self) -> bool:
         """See ``AttemptLink``."""
-        return not self.is_lost and self._clock.rising() < self._lease_valid_until()
+        return not self.is_lost and self._home.clock.rising() < self._home.lease_valid_until()
 
     def report_progress(self, progress: bytes) -> None:
         """See ``AttemptLink``."""
@@ -123,11 +125,11 @@ class Attempt:
 
     def save_checkpoint(self, checkpoint: bytes) -> Future[None]:
         """See ``AttemptLink``."""
-        return asyncio.run_coroutine_threadsafe(self._save_checkpoint(self, checkpoint), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._home.save_checkpoint(self, checkpoint), self._home.loop)
 
     def open_artifact(self, name: str, media_type: str, *, deterministic: bool) -> AbstractContextManager[BinaryIO]:
         """See ``AttemptLink``."""
-        return self._artifacts.write(
+        return self._home.artifacts.write(
             self.job.id,
             self.job.attempt,
             name,

@@ -23,7 +23,7 @@ from treadle.ids import WorkerId
 from treadle.jobtype import Registry
 from treadle.telemetry.tracing import flush, has_spans
 from treadle.worker import messages
-from treadle.worker.attempt import Attempt, StopReason
+from treadle.worker.attempt import Attempt, Home, StopReason
 from treadle.worker.executor import Executor
 from treadle.worker.handlers import HandlerLoop, HandlerThreads
 from treadle.worker.messages import CheckpointSaved, Ends, LeaseValid, Logged, Ready, Run, Stop, ToChild, ToWorker
@@ -108,14 +108,8 @@ class _Child:
         self._threads_at_rest = self._threads_at_rest or threading.active_count()
         _limit(run)
         self._lease_valid_until = run.lease_valid_until
-        attempt = Attempt(
-            run.job,
-            WorkerId(""),
-            clock=AnchoredClock(),
-            artifacts=self._artifacts,
-            lease_valid_until=lambda: self._lease_valid_until,
-            save_checkpoint=self._save_checkpoint,
-        )
+        home = Home(AnchoredClock(), self._artifacts, lambda: self._lease_valid_until, self._save_checkpoint)
+        attempt = Attempt(run.job, WorkerId(""), home)
         self._attempt = attempt
         telling = asyncio.create_task(self._tell_progress(attempt))
         outcome = await self._executor.run(attempt)

@@ -348,7 +348,12 @@ def _arguments(jobtype: JobType, attempt: Attempt) -> tuple[object, ...]:
     return (payload, seen)
 
 
+_DONE = Succeeded(b"null")
+
+
 def _succeeded(value: object, attempt: Attempt) -> Outcome:
+    if value is None and not attempt.published:
+        return _DONE
     try:
         result = to_storable(value, max_bytes=MAX_RESULT_BYTES)
     except Unstorable as error:

@@ -13,8 +13,9 @@ from treadle.outcome import Failed, Outcome, Succeeded
 from treadle.service.claim import claim
 from treadle.service.runtime import Runtime
 from treadle.service.settle import End, Settler
+from treadle.states import Status
 from treadle.store.protocol import Note, Settled
-from treadle.worker.attempt import Attempt
+from treadle.worker.attempt import Attempt, Home
 from treadle.worker.executor import Executor, Result
 from treadle.worker.holding import Holding
 from treadle.worker.lease import Lease
@@ -49,6 +50,7 @@ class Runner:
         self._settler = settler
         self._lease = lease
         self._executor = executor
+        self._home = Home(runtime.clock, runtime.artifacts, lambda: lease.valid_until, self.save_checkpoint)
         self._idle = runtime.settings.concurrency
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -197,7 +199,7 @@ class Runner:
             jobs = await claim(self._runtime, worker_id, ids, self._queues, limit)
             # Claimed under an identity that was lost meanwhile: the reaper takes these back.
             if worker_id == self._lease.worker_id:
-                attempts = [self._attempt(job) for job in jobs]
+                attempts = [Attempt(job, worker_id, self._home) for job in jobs]
         finally:
             self._holding.end_claim(number, attempts)
             self._idle -= len(attempts)
@@ -207,19 +209,6 @@ class Runner:
     def _reserve(self, count: int) -> None:
         self._reserved += count
         self._tell_room()
-
-    def _attempt(self, job: ClaimedJob) -> Attempt:
-        return Attempt(
-            job,
-            self._lease.worker_id,
-            clock=self._runtime.clock,
-            artifacts=self._runtime.artifacts,
-            lease_valid_until=self._lease_valid_until,
-            save_checkpoint=self.save_checkpoint,
-        )
-
-    def _lease_valid_until(self) -> float:
-        return self._lease.valid_until
 
     async def _settle(self, results: Sequence[Result]) -> None:
         while results:
@@ -231,10 +220,12 @@ class Runner:
         ends = [End(attempt.job, outcome, attempt.worker_id, attempt.progress) for attempt, outcome in results]
         again: list[Result] = []
         is_away = False
+        is_quiet = not logger.isEnabledFor(logging.DEBUG)
         for result, answer in zip(results, await self._answers(ends), strict=True):
             attempt, outcome = result
             if isinstance(answer, Settled):
-                _log(attempt, outcome, answer.status)
+                if not (is_quiet and answer.status is Status.COMPLETED):
+                    _log(attempt, outcome, answer.status)
                 self._drop(attempt)
             elif isinstance(answer, Unavailable):
                 is_away = True
@@ -275,8 +266,6 @@ def _fields(attempt: Attempt) -> dict[str, object]:
 
 
 def _log(attempt: Attempt, outcome: Outcome, status: str | None) -> None:
-    if isinstance(outcome, Succeeded) and status is not None and not logger.isEnabledFor(logging.DEBUG):
-        return
     extra = {**_fields(attempt), "status": status}
     if status is None:
         logger.warning("an outcome came too late and was dropped", extra=_fields(attempt))
