@@ -33,10 +33,10 @@ BATCH = 10_000
 BATCHES_IN_FLIGHT = 4
 CONNECTIONS = 64
 PING_GAP_SECONDS = 0.05
-DRAIN_SLOTS = 256
+DRAIN_SLOTS = 1000
 """For the drain beside peers: docs/settings.md advises hundreds for short coroutines. What others take at once and keep
-in hand has other names: Graphile Worker's local queue has 500 places, PgQueuer's and pg-boss's batches 300 and 1,000,
-and in BullMQ and the others a place is a slot."""
+in hand has other names: Graphile Worker's local queue has 500 places beside its slots, PgQueuer's batch is of 300 with
+no limit of what runs, pg-boss's of 1,000, and in BullMQ and the others a place is a slot."""
 
 _IS_DONE = """\
 SELECT NOT EXISTS (SELECT FROM jobs WHERE status = 'queued')
