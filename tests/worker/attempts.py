@@ -54,4 +54,4 @@ def an_attempt(clock: Clock | None = None, *, folder: Path = Path("/nowhere"), *
     """An attempt in a worker's hands; call it on the worker's loop."""
     clock = clock or ManualClock()
     home = Home(clock, ArtifactFolder(folder), lambda: clock.rising() + 1, no_checkpoint)
-    return Attempt(a_claimed_job(**job), WORKER, home)
+    return Attempt(a_claimed_job(**job), WORKER, home, clock.rising())

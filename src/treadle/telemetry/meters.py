@@ -122,13 +122,13 @@ class Histogram(Meter):
         if not labels:
             self._series[()] = self._new()
 
-    def observe(self, value: float, *labels: str) -> None:
-        """Count one of this size."""
+    def observe(self, value: float, *labels: str, count: int = 1) -> None:
+        """Count one, or so many, of this size."""
         series = self._series.get(labels)
         if series is None:
             series = self._series.setdefault(self._admitted(labels, self._series), self._new())
-        series[bisect_left(self.buckets, value)] += 1
-        series[-1] += value
+        series[bisect_left(self.buckets, value)] += count
+        series[-1] += value * count
 
     def read(self) -> Reading:
         """See ``Meter.read``."""

@@ -235,7 +235,7 @@ class Harness:
 
     async def _run(self, job: ClaimedJob) -> None:
         home = Home(self.clock, self._runtime.artifacts, lambda: math.inf, self._save_checkpoint)
-        attempt = Attempt(job, self._worker_id, home)
+        attempt = Attempt(job, self._worker_id, home, self.clock.rising())
         outcome = await self._executor.run(attempt)
         await self._settler.settle(End(job, outcome, self._worker_id, attempt.progress))
 

@@ -49,10 +49,11 @@ class Attempt:
     _progress: bytes | None = None
     _is_progress_new = False
 
-    def __init__(self, job: ClaimedJob, worker_id: WorkerId, home: Home) -> None:
+    def __init__(self, job: ClaimedJob, worker_id: WorkerId, home: Home, claimed_at: float) -> None:
+        """``claimed_at``: rising seconds of when its claim was answered."""
         self.job = job
         self.worker_id = worker_id
-        self.claimed_at = home.clock.rising()
+        self.claimed_at = claimed_at
         self.published: list[Artifact] = []
         self._home = home
 

@@ -109,7 +109,7 @@ class _Child:
         _limit(run)
         self._lease_valid_until = run.lease_valid_until
         home = Home(AnchoredClock(), self._artifacts, lambda: self._lease_valid_until, self._save_checkpoint)
-        attempt = Attempt(run.job, WorkerId(""), home)
+        attempt = Attempt(run.job, WorkerId(""), home, home.clock.rising())
         self._attempt = attempt
         telling = asyncio.create_task(self._tell_progress(attempt))
         outcome = await self._executor.run(attempt)

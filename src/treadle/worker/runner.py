@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 from treadle.errors import LeaseLost, Unavailable
@@ -134,10 +135,11 @@ class Runner:
 
     def _ended(self, results: Sequence[Result]) -> None:
         now = self._runtime.clock.rising()
-        run_seconds = self._runtime.metrics.run_seconds
         for attempt, _ in results:
             attempt.is_settling = True
-            run_seconds.observe(now - attempt.claimed_at, attempt.job.type)
+        alike = Counter((attempt.job.type, attempt.claimed_at) for attempt, _ in results)
+        for (type_name, claimed_at), count in alike.items():
+            self._runtime.metrics.run_seconds.observe(now - claimed_at, type_name, count=count)
         self._idle += len(results)
         self._unsettled += len(results)
         # Settled beside the slots: the next batch is claimed and run while this one is being written.
@@ -199,7 +201,8 @@ class Runner:
             jobs = await claim(self._runtime, worker_id, ids, self._queues, limit)
             # Claimed under an identity that was lost meanwhile: the reaper takes these back.
             if worker_id == self._lease.worker_id:
-                attempts = [Attempt(job, worker_id, self._home) for job in jobs]
+                now = self._runtime.clock.rising()
+                attempts = [Attempt(job, worker_id, self._home, now) for job in jobs]
         finally:
             self._holding.end_claim(number, attempts)
             self._idle -= len(attempts)
