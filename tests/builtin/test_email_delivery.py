@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import Callable
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -11,7 +12,7 @@ import pytest
 
 from tests.builtin.conftest import a_mail
 from tests.builtin.life import ID
-from tests.builtin.sink import CUT, HANG_UP, PIPELINING, SILENCE, Script, a_raw_sink, a_sink
+from tests.builtin.sink import CERTIFICATE, CUT, HANG_UP, PIPELINING, SILENCE, Script, a_raw_sink, a_sink
 from tests.waiting import eventually
 from treadle import LeaseLost, NonRetryable, Snooze, Treadle
 from treadle.builtin.email_send import EmailSent, RecipientsDeferred
@@ -64,10 +65,12 @@ async def test_no_subject_makes_a_second_header_or_recipient(new_app: NewApp, su
         assert str(make_header(decode_header(message["Subject"].replace("\r\n", "")))) == subject
 
 
-async def test_a_message_of_the_largest_size_arrives_whole(new_app: NewApp) -> None:
-    async with a_sink() as sink:
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+async def test_a_message_of_the_largest_size_arrives_whole(new_app: NewApp, security: str) -> None:
+    async with a_sink(tls=security == "tls", starttls=security == "starttls") as sink:
         text = "0123456789\n.\n" * 80_659
-        await a_mail(new_app(sink.port), body=text, html=text).attempt()
+        trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+        await a_mail(new_app(sink.port, security=security, tls_context=trusting), body=text, html=text).attempt()
 
         message = message_from_bytes(sink.kept[0].content)
         parts: Any = message.get_payload()

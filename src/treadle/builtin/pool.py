@@ -69,7 +69,12 @@ class Pool:
                 continue
             if now - connection.idle_since <= _TRUSTED_IDLE_SECONDS:
                 return connection
-            if await connection.is_alive(_ALIVE_WITHIN_SECONDS):
+            try:
+                is_alive = await connection.is_alive(_ALIVE_WITHIN_SECONDS)
+            except asyncio.CancelledError:
+                connection.close()  # it is in nobody's hands
+                raise
+            if is_alive:
                 return connection
             connection.close()
             self._dismiss_all()
