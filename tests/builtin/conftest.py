@@ -10,6 +10,7 @@ import pytest
 from tests.builtin.life import Life
 from treadle import Treadle
 from treadle.builtin import MailServer, create_app
+from treadle.builtin.dialogue import Dialogue
 
 SENDER = "app@example.com"
 
@@ -28,6 +29,20 @@ async def new_app() -> AsyncIterator[Callable[..., Treadle]]:
     for app in apps:
         for hook in app.stop_hooks:
             await hook()
+
+
+@pytest.fixture
+def ended_dialogues(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why connections ended, as soon as their own side has noticed it."""
+    ended: list[str] = []
+    notice = Dialogue._end
+
+    def end(dialogue: Dialogue, why: str) -> None:
+        notice(dialogue, why)
+        ended.append(why)
+
+    monkeypatch.setattr(Dialogue, "_end", end)
+    return ended
 
 
 def a_mail(app: Treadle, **members: Any) -> Life:

@@ -16,6 +16,9 @@ from tests.waiting import eventually
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
 
+PIPELINING = "250-sink.example.com\r\n250 PIPELINING"
+"""An answer to EHLO: commands may come in a row (RFC 2920)."""
+
 CUT = "cut"
 """Instead of an answer: reset the connection."""
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle.builtin.csv_text import Number, escaped, read_row, render
+from treadle.builtin.csv_text import Number, escaped, header, lines, read_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -26,8 +26,8 @@ def columns_of(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def rendered(rows: list[dict[str, Any]], *, escape_formulas: bool = True) -> str:
-    read = [read_row(json.dumps(row).encode()) for row in rows]
-    return "".join(render(read, columns_of(rows), escape_formulas=escape_formulas))
+    columns, read = columns_of(rows), read_rows(json.dumps(rows).encode())
+    return header(columns, escape_formulas=escape_formulas) + lines(read, columns, escape_formulas=escape_formulas)
 
 
 def as_cell(value: Any) -> str:
@@ -133,9 +133,9 @@ def test_numbers_telephone_numbers_and_other_text_are_left_alone(text: str) -> N
 
 @pytest.mark.parametrize("number", ["1.0", "1.10", "1e100", "1E5", "-0.0", "-5", "-1.5e-3", "12345678901234567890.5"])
 def test_a_json_number_stays_as_it_is_written_and_is_never_escaped(number: str) -> None:
-    row = read_row(f'{{"a":{number},"b":[{number}]}}'.encode())
+    rows = read_rows(f'[{{"a":{number},"b":[{number}]}}]'.encode())
 
-    assert "".join(render([row], ["a", "b"])) == f"a,b\r\n{number},[{number}]\r\n"
+    assert lines(rows, ["a", "b"]) == f"{number},[{number}]\r\n"
 
 
 def test_integers_keep_every_digit() -> None:
@@ -143,8 +143,10 @@ def test_integers_keep_every_digit() -> None:
 
 
 def test_a_number_is_text_of_its_own_kind() -> None:
-    assert read_row(b'{"a":1.50}') == {"a": "1.50"}
-    assert type(read_row(b'{"a":1.50}')["a"]) is Number
+    [row] = read_rows(b'[{"a":1.50}]')
+
+    assert row == {"a": "1.50"}
+    assert type(row["a"]) is Number
 
 
 def test_nested_values_are_compact_json_with_readable_text() -> None:
@@ -170,10 +172,16 @@ def test_header_cells_are_escaped_and_quoted_like_others() -> None:
     assert rendered([{"=1": 1, 'a"b': 2, "c\nd": 3, "e,f": 4}]) == '\'=1,"a""b","c\nd","e,f"\r\n1,2,3,4\r\n'
 
 
-def test_text_comes_in_pieces_however_many_rows_there_are() -> None:
-    rows = ({"a": "x" * 100} for _ in range(20_000))
+@given(ROWS, st.integers(0, 6), st.booleans())
+def test_where_the_rows_are_parted_makes_no_difference(
+    rows: list[dict[str, Any]], first: int, escape_formulas: bool
+) -> None:
+    columns, read = columns_of(rows), read_rows(json.dumps(rows).encode())
 
-    pieces = [len(piece) for piece in render(rows, ["a"])]
+    parted = [lines(part, columns, escape_formulas=escape_formulas) for part in (read[:first], read[first:])]
 
-    assert sum(pieces) == 3 + 20_000 * 102
-    assert max(pieces) < 128 * 1024
+    assert "".join(parted) == lines(read, columns, escape_formulas=escape_formulas)
+
+
+def test_members_that_are_no_column_are_left_out() -> None:
+    assert lines([{"a": 1, "b": 2}, {"b": 3}], ["b"]) == "2\r\n3\r\n"

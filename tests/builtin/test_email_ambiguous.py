@@ -100,13 +100,14 @@ async def test_park_sends_nothing_where_the_note_could_not_be_saved(new_app: New
         assert sink.accepted == []
 
 
-async def test_park_is_not_ambiguous_where_the_connection_broke_before_the_dot(new_app: NewApp) -> None:
+async def test_park_is_not_ambiguous_where_the_connection_broke_before_the_dot(
+    new_app: NewApp, ended_dialogues: list[str]
+) -> None:
     async with a_raw_sink({"content": CUT}) as sink:
         mail = a_mail(new_app(sink.port), onAmbiguous="park")
 
         async def until_it_is_cut() -> None:
-            await eventually(lambda: sink.ended == 1)
-            await eventually(lambda: not any("read_response" in str(task) for task in asyncio.all_tasks()))
+            await eventually(lambda: ended_dialogues)
 
         mail.on_checkpoint = until_it_is_cut
         with pytest.raises(MailServerUnavailable, match="broke off within the message.*nobody got the message"):
@@ -159,13 +160,13 @@ async def test_a_cut_while_a_part_of_the_message_is_unsent_is_no_lost_answer() -
     async with a_raw_sink({"content": CUT}) as sink:
         server = MailServer(host="127.0.0.1", port=sink.port, sender="app@example.com")
         connection = await Connection.open(server)
-        await connection.begin(100)
+        await connection.begin(100, [ADA])
 
-        async def until_it_is_cut(_: object) -> None:
-            await eventually(lambda: not connection._client.is_connected)
+        async def until_it_is_cut() -> None:
+            await eventually(lambda: not connection._dialogue.is_open)
 
         with pytest.raises(MailServerUnavailable, match="nobody got the message"):
-            await connection.deliver([ADA], b"Subject: x\r\n\r\nx\r\n", until_it_is_cut)
+            await connection.deliver(b"Subject: x\r\n\r\nx\r\n", lambda: None, until_it_is_cut)
         assert not connection.is_reusable
 
 

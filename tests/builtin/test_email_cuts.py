@@ -10,7 +10,7 @@ import pytest
 
 from tests.builtin.conftest import a_mail
 from tests.builtin.life import Life
-from tests.builtin.sink import CUT, HANG_UP, SILENCE, RawSink, Script, a_raw_sink
+from tests.builtin.sink import CUT, HANG_UP, PIPELINING, SILENCE, RawSink, Script, a_raw_sink
 from tests.waiting import eventually
 from treadle import Park, Treadle
 from treadle.builtin.email_send import RecipientsDeferred
@@ -19,6 +19,7 @@ from treadle.builtin.reply import AnswerLost, MailServerUnavailable
 NewApp = Callable[..., Treadle]
 THREE = ["ada@example.com", "bob@example.com", "cy@example.com"]
 ADA, BOB, CY = THREE
+OFFERS: list[Script] = [{}, {"EHLO": PIPELINING}]
 BEFORE_THE_DOT = ["greeting", "EHLO", "MAIL", f"RCPT {ADA}", f"RCPT {BOB}", f"RCPT {CY}", "DATA", "content"]
 
 
@@ -40,27 +41,27 @@ async def ended(mail: Life) -> str:
     raise AssertionError("tried five times")
 
 
-def slow_note(mail: Life, sink: RawSink) -> None:
+def slow_note(mail: Life, sink: RawSink, ended_dialogues: list[str]) -> None:
     """Let the note before the dot take as long as the news of the cut within the message needs."""
 
     async def until_cut() -> None:
         mail.on_checkpoint = None
-        await eventually(lambda: sink.cuts)
-        await eventually(lambda: not any("read_response" in str(task) for task in asyncio.all_tasks()))
+        await eventually(lambda: sink.cuts and ended_dialogues)
 
     mail.on_checkpoint = until_cut
 
 
+@pytest.mark.parametrize("offers", OFFERS)
 @pytest.mark.parametrize("policy", ["retry", "park"])
 @pytest.mark.parametrize("how", [CUT, HANG_UP])
 @pytest.mark.parametrize("step", BEFORE_THE_DOT)
 async def test_a_cut_before_the_dot_is_not_ambiguous_and_everybody_gets_one_copy(
-    new_app: NewApp, step: str, how: str, policy: str
+    new_app: NewApp, ended_dialogues: list[str], step: str, how: str, policy: str, offers: Script
 ) -> None:
-    async with a_raw_sink({step: how}) as sink:
+    async with a_raw_sink({**offers, step: how}, {**offers}) as sink:
         mail = a_mail(new_app(sink.port), to=THREE, onAmbiguous=policy)
         if step == "content":
-            slow_note(mail, sink)
+            slow_note(mail, sink, ended_dialogues)
 
         assert await ended(mail) == "completed"
 
@@ -79,18 +80,21 @@ async def test_a_cut_after_the_dot_is_ambiguous_and_the_policy_decides(new_app: 
             assert copies(sink) == {ADA: count, BOB: count, CY: count}
 
 
+@pytest.mark.parametrize("offers", OFFERS)
 @pytest.mark.parametrize("policy", ["retry", "park"])
 @pytest.mark.parametrize("step", ["MAIL", f"RCPT {BOB}", "DATA", "content", "."])
-async def test_who_has_it_is_left_alone_when_the_rest_is_cut_off(new_app: NewApp, step: str, policy: str) -> None:
-    script: Script = {f"RCPT {BOB}": "450 later"}
-    async with a_raw_sink(script) as sink:
+async def test_who_has_it_is_left_alone_when_the_rest_is_cut_off(
+    new_app: NewApp, ended_dialogues: list[str], step: str, policy: str, offers: Script
+) -> None:
+    script: Script = {**offers, f"RCPT {BOB}": "450 later"}
+    async with a_raw_sink(script, {**offers}) as sink:
         mail = a_mail(new_app(sink.port), to=THREE, onAmbiguous=policy)
         with pytest.raises(RecipientsDeferred):
             await mail.attempt()
         assert copies(sink) == {ADA: 1, CY: 1}
         script[step] = CUT
         if step == "content":
-            slow_note(mail, sink)
+            slow_note(mail, sink, ended_dialogues)
 
         end = await ended(mail)
 
@@ -98,9 +102,12 @@ async def test_who_has_it_is_left_alone_when_the_rest_is_cut_off(new_app: NewApp
         assert copies(sink) == {ADA: 1, BOB: 2 if (step, policy) == (".", "retry") else 1, CY: 1}
 
 
+@pytest.mark.parametrize("offers", OFFERS)
 @pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "."])
-async def test_with_park_a_worker_that_dies_at_any_step_makes_no_second_copy(new_app: NewApp, step: str) -> None:
-    async with a_raw_sink({step: SILENCE}) as sink:
+async def test_with_park_a_worker_that_dies_at_any_step_makes_no_second_copy(
+    new_app: NewApp, step: str, offers: Script
+) -> None:
+    async with a_raw_sink({**offers, step: SILENCE}, {**offers}) as sink:
         mail = a_mail(new_app(sink.port), to=THREE, onAmbiguous="park")
         dying = asyncio.create_task(mail.attempt())
         await eventually(lambda: {"greeting": sink.sessions, ".": sink.contents}.get(step, step in sink.verbs))

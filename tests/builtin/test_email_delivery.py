@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import Callable
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -11,13 +12,14 @@ import pytest
 
 from tests.builtin.conftest import a_mail
 from tests.builtin.life import ID
-from tests.builtin.sink import CUT, HANG_UP, SILENCE, Script, a_raw_sink, a_sink
+from tests.builtin.sink import CERTIFICATE, CUT, HANG_UP, PIPELINING, SILENCE, Script, a_raw_sink, a_sink
 from tests.waiting import eventually
 from treadle import LeaseLost, NonRetryable, Snooze, Treadle
 from treadle.builtin.email_send import EmailSent, RecipientsDeferred
 from treadle.builtin.reply import MailServerRefused, MailServerUnavailable
 
 NewApp = Callable[..., Treadle]
+OFFERS: list[Script] = [{}, {"EHLO": PIPELINING}]
 THREE = ["ada@example.com", "bob@example.com", "cy@example.com"]
 
 
@@ -63,10 +65,12 @@ async def test_no_subject_makes_a_second_header_or_recipient(new_app: NewApp, su
         assert str(make_header(decode_header(message["Subject"].replace("\r\n", "")))) == subject
 
 
-async def test_a_message_of_the_largest_size_arrives_whole(new_app: NewApp) -> None:
-    async with a_sink() as sink:
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+async def test_a_message_of_the_largest_size_arrives_whole(new_app: NewApp, security: str) -> None:
+    async with a_sink(tls=security == "tls", starttls=security == "starttls") as sink:
         text = "0123456789\n.\n" * 80_659
-        await a_mail(new_app(sink.port), body=text, html=text).attempt()
+        trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+        await a_mail(new_app(sink.port, security=security, tls_context=trusting), body=text, html=text).attempt()
 
         message = message_from_bytes(sink.kept[0].content)
         parts: Any = message.get_payload()
@@ -134,6 +138,7 @@ async def test_when_nobody_is_taken_no_message_is_sent_and_the_connection_is_use
         assert sink.sessions == 1
 
 
+@pytest.mark.parametrize("offers", OFFERS)
 @pytest.mark.parametrize(
     ("step", "answer"),
     [
@@ -142,8 +147,10 @@ async def test_when_nobody_is_taken_no_message_is_sent_and_the_connection_is_use
         (".", "451 error"),
     ],
 )
-async def test_what_may_pass_is_tried_again_and_delivered_once(new_app: NewApp, step: str, answer: str) -> None:
-    async with a_raw_sink({step: answer, "HELO": answer}) as sink:
+async def test_what_may_pass_is_tried_again_and_delivered_once(
+    new_app: NewApp, step: str, answer: str, offers: Script
+) -> None:
+    async with a_raw_sink({**offers, step: answer, "HELO": answer}, {**offers}) as sink:
         mail = a_mail(new_app(sink.port))
 
         with pytest.raises((MailServerUnavailable, MailServerRefused, RecipientsDeferred), match=r"127\.0\.0\.1"):
@@ -154,9 +161,12 @@ async def test_what_may_pass_is_tried_again_and_delivered_once(new_app: NewApp, 
         assert sink.accepted == [["ada@example.com"]]
 
 
+@pytest.mark.parametrize("offers", OFFERS)
 @pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "DATA", "."])
-async def test_what_is_refused_for_good_fails_at_once_with_the_servers_words(new_app: NewApp, step: str) -> None:
-    script: Script = {step: "554 5.7.1 not from \x07here"}
+async def test_what_is_refused_for_good_fails_at_once_with_the_servers_words(
+    new_app: NewApp, step: str, offers: Script
+) -> None:
+    script: Script = {**offers, step: "554 5.7.1 not from \x07here"}
     if step == "EHLO":
         script["HELO"] = script[step]
     async with a_raw_sink(script) as sink:
@@ -179,13 +189,16 @@ async def test_every_yes_to_a_recipient_is_a_yes(new_app: NewApp, code: str) -> 
         assert (await a_mail(new_app(sink.port)).attempt()).accepted == 1
 
 
+@pytest.mark.parametrize("offers", OFFERS)
 @pytest.mark.parametrize(
     ("step", "answer"),
     [("RCPT", "354 go ahead"), ("MAIL", "what?"), ("DATA", "250 OK"), ("MAIL", "199 x"), ("RCPT", "x" * 40_000)],
 )
-async def test_nonsense_ends_the_connection_and_is_tried_again(new_app: NewApp, step: str, answer: str) -> None:
-    async with a_raw_sink({step: answer}) as sink:
-        mail = a_mail(new_app(sink.port))
+async def test_nonsense_ends_the_connection_and_is_tried_again(
+    new_app: NewApp, step: str, answer: str, offers: Script
+) -> None:
+    async with a_raw_sink({**offers, step: answer}) as sink:
+        mail = a_mail(new_app(sink.port, command_seconds=0.2))
         with pytest.raises(MailServerUnavailable) as caught:
             await mail.attempt()
         await mail.attempt()
@@ -194,9 +207,10 @@ async def test_nonsense_ends_the_connection_and_is_tried_again(new_app: NewApp, 
         assert sink.accepted == [["ada@example.com"]]
 
 
+@pytest.mark.parametrize("offers", OFFERS)
 @pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA"])
-async def test_a_silent_server_is_given_up(new_app: NewApp, step: str) -> None:
-    async with a_raw_sink({step: SILENCE}) as sink:
+async def test_a_silent_server_is_given_up(new_app: NewApp, step: str, offers: Script) -> None:
+    async with a_raw_sink({**offers, step: SILENCE}) as sink:
         mail = a_mail(new_app(sink.port, connect_seconds=0.05, command_seconds=0.05))
 
         with pytest.raises(MailServerUnavailable):
@@ -259,10 +273,12 @@ async def test_an_attempt_that_no_longer_counts_does_not_hide_it(new_app: NewApp
             await mail.attempt()
 
 
-async def test_a_cancelled_attempt_leaves_no_connection_behind(new_app: NewApp) -> None:
-    async with a_raw_sink({"RCPT": SILENCE}) as sink:
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "."])
+@pytest.mark.parametrize("offers", OFFERS)
+async def test_a_cancelled_attempt_leaves_no_connection_behind(new_app: NewApp, step: str, offers: Script) -> None:
+    async with a_raw_sink({**offers, step: SILENCE}) as sink:
         running = asyncio.create_task(a_mail(new_app(sink.port)).attempt())
-        await eventually(lambda: "RCPT" in sink.verbs)
+        await eventually(lambda: sink.contents if step == "." else step in sink.verbs)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -276,3 +292,68 @@ async def test_nothing_is_sent_to_those_who_have_it_even_when_nobody_else_is_lef
 
         assert (await mail.attempt()).accepted == 3
         assert sink.sessions == 0
+
+
+async def test_a_server_that_offers_it_gets_the_whole_envelope_in_a_row(new_app: NewApp) -> None:
+    async with a_raw_sink({"EHLO": PIPELINING, "MAIL": SILENCE}) as sink:
+        waiting = asyncio.create_task(a_mail(new_app(sink.port), to=THREE).attempt())
+        await eventually(lambda: "DATA" in sink.verbs)
+
+        assert sink.verbs == ["EHLO", "MAIL", "RCPT", "RCPT", "RCPT", "DATA"]
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_a_server_that_does_not_offer_it_is_asked_one_thing_at_a_time(new_app: NewApp) -> None:
+    async with a_raw_sink({"MAIL": SILENCE}) as sink:
+        with pytest.raises(MailServerUnavailable, match="after MAIL: no answer within 0.05 s"):
+            await a_mail(new_app(sink.port, command_seconds=0.05)).attempt()
+
+        assert sink.verbs == ["EHLO", "MAIL"]
+
+
+async def test_in_a_row_each_recipient_has_an_answer_of_its_own(new_app: NewApp) -> None:
+    async with a_raw_sink({"EHLO": PIPELINING, "RCPT bob@example.com": "450 later"}) as sink:
+        mail = a_mail(new_app(sink.port), to=THREE)
+        with pytest.raises(RecipientsDeferred, match=r"1 of 3 recipients \(bob@example.com: 450 later"):
+            await mail.attempt()
+        assert (await mail.attempt()).accepted == 3
+
+        assert sink.accepted == [["ada@example.com", "cy@example.com"], ["bob@example.com"]]
+        assert sink.sessions == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "data", "sessions"),
+    [
+        ({"RCPT": "550 no"}, "554 nobody there", 1),
+        ({"MAIL": "550 no", "RCPT": "503 no sender"}, "503 no sender", 1),
+        ({"RCPT": "550 no"}, "354 go ahead", 2),
+        ({"RCPT": "550 no"}, "421 enough", 2),
+        ({"RCPT": "550 no"}, HANG_UP, 2),
+        ({"MAIL": "550 no"}, "354 go ahead", 2),
+    ],
+)
+async def test_a_row_that_was_refused_sends_nothing_and_leaves_a_clean_connection_or_none(
+    new_app: NewApp, refusal: Script, data: str, sessions: int
+) -> None:
+    async with a_raw_sink({"EHLO": PIPELINING, **refusal, "DATA": data}) as sink, asyncio.timeout(10):
+        app = new_app(sink.port)
+        with pytest.raises(NonRetryable, match="550 no"):
+            await a_mail(app).attempt()
+        await a_mail(app, to="bob@example.com").attempt()
+
+        assert sink.accepted == [["bob@example.com"]]
+        assert len(sink.contents) == 1
+        assert sink.sessions == sessions
+
+
+async def test_a_reply_that_nobody_asked_for_is_taken_for_nobodys_answer(new_app: NewApp) -> None:
+    async with a_raw_sink({".": "250 kept\r\n250 and more"}) as sink:
+        app = new_app(sink.port)
+        await a_mail(app).attempt()
+        await a_mail(app, to="bob@example.com").attempt()
+
+        assert sink.accepted == [["ada@example.com"], ["bob@example.com"]]
+        assert sink.verbs == ["EHLO", "MAIL", "RCPT", "DATA"] * 2

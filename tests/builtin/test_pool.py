@@ -112,6 +112,22 @@ async def test_a_connection_that_rested_is_asked_first(
         assert len(sink.accepted) == 2
 
 
+async def test_an_attempt_that_is_cancelled_while_it_asks_leaves_no_connection_behind(
+    new_app: NewApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_TRUSTED_IDLE_SECONDS", -1.0)
+    async with a_raw_sink({"NOOP": SILENCE}) as sink:
+        app = new_app(sink.port)
+        await a_mail(app).attempt()
+        asking = asyncio.create_task(a_mail(app).attempt())
+        await eventually(lambda: "NOOP" in sink.verbs)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+        await eventually(lambda: sink.ended == 1)
+
+
 async def test_a_connection_with_an_open_transaction_is_never_used_again(new_app: NewApp) -> None:
     async with a_raw_sink({"DATA": "451 later", "RSET": "500 what"}) as sink:
         app = new_app(sink.port)

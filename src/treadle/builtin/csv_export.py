@@ -1,4 +1,5 @@
-"""``CSV_EXPORT``: rows of JSON become one CSV file. Same payload, same bytes; one row at a time becomes objects."""
+"""``CSV_EXPORT``: rows of JSON become one CSV file. Same payload, same bytes; a portion of rows at a time
+becomes objects."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from treadle import InvalidInput, Job, Problem, Treadle
-from treadle.builtin.csv_text import read_row, render
-from treadle.builtin.json_array import elements
+from treadle.builtin.csv_text import header, lines, read_rows
+from treadle.builtin.json_array import elements, portions
 
 MAX_COLUMNS = 10_000
 
@@ -18,10 +19,13 @@ MAX_CELLS = 100_000_000
 """Rows times columns: a few MiB of empty rows under 10,000 columns would otherwise fill a disk with commas."""
 
 _MAX_PROBLEMS = 20
-_ROWS_BETWEEN_LOOKS = 2048
-"""A few milliseconds of work, so that a cancel is heard at once and costs nothing."""
+_CELLS_AT_ONCE = 16_384
+"""A few milliseconds of work, so that a cancel is heard at once and costs nothing; and little memory, also where a
+portion of the text is thousands of empty rows and the columns are thousands, too."""
 
-_row_names = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_RowNames = dict[str, msgspec.Raw]
+_names_of_row = msgspec.json.Decoder(_RowNames)
+_names_of_rows = msgspec.json.Decoder(list[_RowNames])
 
 
 class Table(NamedTuple):
@@ -75,25 +79,40 @@ def _table_of(data: msgspec.Raw) -> Table:
     columns: dict[str, None] = {}
     problems: list[Problem] = []
     rows = 0
-    for row in elements(data):
-        try:
-            names = _row_names.decode(row)
-        except msgspec.ValidationError as error:
-            problems.append(Problem(f"/data/{rows}", "type", str(error).replace("`", "")))
+    for names in _names(data):
+        if isinstance(names, msgspec.ValidationError):
+            problems.append(Problem(f"/data/{rows}", "type", str(names).replace("`", "")))
             if len(problems) == _MAX_PROBLEMS:
                 break
-        else:
-            if not columns.keys() >= names.keys():
-                columns |= dict.fromkeys(names)
-                if len(columns) > MAX_COLUMNS:
-                    problems.append(Problem("/data", "too_many", f"more than {MAX_COLUMNS} columns"))
-                    break
+        elif not columns.keys() >= names.keys():
+            columns |= dict.fromkeys(names)
+            if len(columns) > MAX_COLUMNS:
+                problems.append(Problem("/data", "too_many", f"more than {MAX_COLUMNS} columns"))
+                break
         rows += 1
     if len(columns) <= MAX_COLUMNS and len(columns) * rows > MAX_CELLS:
         problems.append(Problem("/data", "too_many", f"more than {MAX_CELLS} cells (rows times columns)"))
     if problems:
         raise InvalidInput(problems)
     return Table(rows, tuple(columns))
+
+
+def _names(data: msgspec.Raw) -> Iterator[_RowNames | msgspec.ValidationError]:
+    """Each row's names, or why it is no row."""
+    for portion in portions(data):
+        try:
+            rows = _names_of_rows.decode(portion)
+        except msgspec.ValidationError:
+            yield from map(_names_in, elements(portion))
+        else:
+            yield from rows
+
+
+def _names_in(row: memoryview) -> _RowNames | msgspec.ValidationError:
+    try:
+        return _names_of_row.decode(row)
+    except msgspec.ValidationError as error:
+        return error
 
 
 class CsvExported(msgspec.Struct):
@@ -113,20 +132,25 @@ def register_csv_export(app: Treadle) -> None:
 
     @app.job("CSV_EXPORT")
     def csv_export(payload: CsvExport, job: Job) -> CsvExported:
-        rows, columns = payload.table
+        columns = payload.table.columns
         with job.artifact("export.csv", "text/csv", deterministic=True) as file:
-            for text in render(_watched(payload, job), columns, escape_formulas=payload.escape_formulas):
-                file.write(text.encode())
-        return CsvExported(f"{job.id}.csv", rows, len(columns))
+            file.write(header(columns, escape_formulas=payload.escape_formulas).encode())
+            for rows in _watched(payload, job):
+                file.write(lines(rows, columns, escape_formulas=payload.escape_formulas).encode())
+        return CsvExported(f"{job.id}.csv", payload.table.rows, len(columns))
 
 
-def _watched(payload: CsvExport, job: Job) -> Iterator[dict[str, Any]]:
-    """The rows, decoded one by one; tells the progress and stops where the job shall stop."""
-    rows = payload.table.rows
-    for done, text in enumerate(elements(payload.data)):
-        if done % _ROWS_BETWEEN_LOOKS == 0:
+def _watched(payload: CsvExport, job: Job) -> Iterator[list[dict[str, Any]]]:
+    """The rows, some at a time; tells the progress and stops where the job shall stop."""
+    total, columns = payload.table
+    rows_at_once = max(1, _CELLS_AT_ONCE // max(1, len(columns)))
+    done = 0
+    for portion in portions(payload.data):
+        rows = read_rows(portion)
+        for start in range(0, len(rows), rows_at_once):
             if job.cancelled:
-                raise ExportStopped(f"stopped after {done} of {rows} rows")
-            job.progress(done, rows, "rows")
-        yield read_row(text)
-    job.progress(rows, rows, "rows")
+                raise ExportStopped(f"stopped after {done + start} of {total} rows")
+            job.progress(done + start, total, "rows")
+            yield rows[start : start + rows_at_once]
+        done += len(rows)
+    job.progress(total, total, "rows")

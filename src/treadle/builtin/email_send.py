@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -175,8 +175,11 @@ class _Sending:
     async def _deliver(self, left: Sequence[str]) -> Delivery:
         message = await self._message()
         try:
-            async with self._pool.transaction(len(message)) as connection:
-                return await connection.deliver(left, message, self._before_dot)
+            async with self._pool.transaction(len(message), left) as (connection, delivery):
+                if delivery.accepted:
+                    note = partial(self._note, delivery.accepted) if self._parks else None
+                    await connection.deliver(message, self._last_look, note)
+                return delivery
         except (MailServerUnavailable, MailServerRefused) as error:
             if self._parks:
                 self._ledger.unsure = [each for each in self._ledger.unsure if each not in left]
@@ -189,13 +192,14 @@ class _Sending:
                 raise Park(f"ambiguous: {error}") from error
             raise
 
-    async def _before_dot(self, accepted: Sequence[str]) -> None:
+    async def _note(self, accepted: Sequence[str]) -> None:
+        """Who might have it from the dot on. Fenced: where this attempt no longer counts it raises."""
+        self._ledger.unsure += accepted
+        await self._save()
+
+    def _last_look(self) -> None:
         """The last moment at which nothing has happened."""
-        if self._parks:
-            # Fenced: where this attempt no longer counts it raises, and the dot stays unsent.
-            self._ledger.unsure += accepted
-            await self._save()
-        elif not self._job.lease_valid():
+        if not self._job.lease_valid():
             raise Snooze(_UNSURE_LEASE_SECONDS)  # somebody else may be sending it already; no budget is spent
 
     async def _save(self) -> None:

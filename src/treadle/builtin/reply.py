@@ -34,6 +34,11 @@ class Reply:
         """Not this, however often it is asked."""
         return self.code // 100 == 5
 
+    @property
+    def is_last(self) -> bool:
+        """The server closes the connection after it, whatever it was asked (RFC 5321 3.8)."""
+        return self.code == 421
+
     def __str__(self) -> str:
         return f"{self.code} {self.text}".rstrip()
 
@@ -56,8 +61,13 @@ class AnswerLost(Exception):
 
 def reply_of(answer: aiosmtplib.SMTPResponse | aiosmtplib.SMTPResponseException) -> Reply:
     """An answer, fit to be stored and shown."""
-    text = _UNPRINTABLE.sub(" ", answer.message)
-    return Reply(answer.code, text[:_MAX_TEXT_CHARACTERS])
+    return Reply(answer.code, printable(answer.message))
+
+
+def printable(said: bytes | str) -> str:
+    """What a server said, on one line and of bounded length."""
+    text = said.decode("utf-8", "surrogateescape") if isinstance(said, bytes) else said
+    return _UNPRINTABLE.sub(" ", text)[:_MAX_TEXT_CHARACTERS]
 
 
 def advice_for(error: BaseException) -> str:
@@ -75,4 +85,4 @@ def why_of(error: BaseException) -> str:
         return str(reply_of(error))
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-    return _UNPRINTABLE.sub(" ", text)[:_MAX_TEXT_CHARACTERS] or type(error).__name__
+    return printable(text) or type(error).__name__

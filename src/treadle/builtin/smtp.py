@@ -1,7 +1,8 @@
 """One SMTP connection: every recipient's own answer, and the one moment named in which nobody can know.
 
-aiosmtplib speaks the protocol; the content is sent here, because its ``data()`` cannot tell a connection that broke
-before the final dot (nothing was sent) from one that broke after it (perhaps it was).
+aiosmtplib opens it, encrypts it and logs in. Transactions are spoken here: in rows of commands where the server takes
+them (RFC 2920), so that a message costs two waits; and so that a connection that broke before the final dot (nothing
+was sent) is told from one that broke after it (perhaps it was).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import cast
 
 import aiosmtplib
 
+from treadle.builtin.dialogue import Dialogue
 from treadle.builtin.mail_server import MailServer
 from treadle.builtin.reply import (
     AnswerLost,
@@ -26,10 +28,11 @@ from treadle.builtin.reply import (
     why_of,
 )
 
-BeforeDot = Callable[[Sequence[str]], Awaitable[None]]
+Note = Callable[[], Awaitable[None]]
 
 _BLOCK_BYTES = 64 * 1024
-_CLOSING = 421
+_DATA = "DATA"
+_DOT = b".\r\n"
 _GO_AHEAD = 354
 _GOODBYE_SECONDS = 2.0
 _HOST_NAME = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
@@ -47,10 +50,12 @@ class Delivery:
 class Connection:
     """An open session. One transaction at a time: ``begin``, then ``deliver``."""
 
-    def __init__(self, server: MailServer, client: aiosmtplib.SMTP, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, server: MailServer, dialogue: Dialogue, *, takes_rows: bool, takes_size: bool) -> None:
+        """What the server offers: ``takes_rows`` of commands (PIPELINING), ``takes_size`` with MAIL (SIZE)."""
         self._server = server
-        self._client = client
-        self._writer = writer
+        self._dialogue = dialogue
+        self._takes_rows = takes_rows
+        self._takes_size = takes_size
         self._is_clean = True
         self.was_used = False
         self.idle_since = 0.0
@@ -73,7 +78,12 @@ class Connection:
             await client.connect(timeout=server.connect_seconds)
             if client.is_ehlo_or_helo_needed:
                 await _hello(client)
-            return cls(server, client, _writer_of(client))
+            return cls(
+                server,
+                Dialogue(_transport_of(client)),
+                takes_rows=client.supports_extension("pipelining"),
+                takes_size=client.supports_extension("size"),
+            )
         except aiosmtplib.SMTPAuthenticationError as error:
             client.close()
             advice = "check TREADLE_MAIL_USERNAME and TREADLE_MAIL_PASSWORD"
@@ -94,7 +104,7 @@ class Connection:
     @property
     def is_reusable(self) -> bool:
         """Whether another transaction can begin on it, as far as one can see from here."""
-        return self._is_clean and self._client.is_connected
+        return self._is_clean and self._dialogue.is_open and not self._dialogue.has_reply
 
     async def is_alive(self, within_seconds: float) -> bool:
         """Whether the server still answers."""
@@ -103,70 +113,93 @@ class Connection:
         except MailServerUnavailable:
             return False
 
-    async def begin(self, size_bytes: int) -> None:
-        """Open a transaction. Raises ``MailServerUnavailable``, ``MailServerRefused``."""
-        sender = f"FROM:<{self._server.sender}>"
-        # RFC 1870: what is too large for it, the server refuses before it has got it.
-        size = (f"SIZE={size_bytes}",) if self._client.supports_extension("size") else ()
-        reply = await self._command("MAIL", sender, *size)
-        if not reply.is_yes:
-            raise MailServerRefused(f"the mail server at {self._server.where} refused the sender", reply)
-        self._is_clean = False
+    async def begin(self, size_bytes: int, recipients: Sequence[str]) -> Delivery:
+        """Open a transaction. Whom of ``recipients`` the server takes; ``deliver`` is next if there is anybody.
 
-    async def deliver(self, recipients: Sequence[str], message: bytes, before_dot: BeforeDot) -> Delivery:
-        """Send ``message`` (CRLF lines) to those of ``recipients`` whom the server takes.
-
-        ``before_dot`` is awaited with these when all but the final dot is sent; what it raises passes through, and
-        nobody gets anything. Raises ``MailServerUnavailable``, ``MailServerRefused``, ``AnswerLost``.
+        Raises ``MailServerUnavailable``, ``MailServerRefused``. Nobody has got anything, however it ends.
         """
-        replies = {address: await self._command("RCPT", f"TO:<{address}>") for address in recipients}
-        delivery = Delivery(
-            tuple(address for address, reply in replies.items() if reply.is_yes),
-            {address: reply for address, reply in replies.items() if reply.is_later},
-            {address: reply for address, reply in replies.items() if reply.is_never},
-        )
+        # RFC 1870: what is too large for it, the server refuses before it has got it.
+        size = f" SIZE={size_bytes}" if self._takes_size else ""
+        commands = [
+            f"MAIL FROM:<{self._server.sender}>{size}", *[f"RCPT TO:<{address}>" for address in recipients], _DATA
+        ]  # fmt: skip
+        self._is_clean = False
+        if self._takes_rows:
+            await self._send(commands, self._server.command_seconds)
+        mail, *rcpts, data = commands
+        reply = await self._command(mail, is_sent=self._takes_rows)
+        if not reply.is_yes:
+            self._is_clean = not self._takes_rows or self._takes_no_message(len(rcpts) + 1)
+            raise self._refused("the sender", reply)
+        replies = [await self._command(command, is_sent=self._takes_rows) for command in rcpts]
+        delivery = _delivery_to(recipients, replies)
         if not delivery.accepted:
-            await self._reset()
+            if not self._takes_rows or self._takes_no_message(1):
+                await self._reset()
             return delivery
-        reply = await self._command("DATA", expected=_GO_AHEAD)
+        reply = await self._command(data, expected=_GO_AHEAD, is_sent=self._takes_rows)
         if reply.code != _GO_AHEAD:
             await self._reset()
-            raise MailServerRefused(f"the mail server at {self._server.where} refused the message", reply)
-        reply = await self._send_content(message, lambda: before_dot(delivery.accepted))
-        if not reply.is_yes:
-            self._is_clean = reply.code != _CLOSING
-            raise MailServerRefused(f"the mail server at {self._server.where} refused the message", reply)
-        self._is_clean = True
+            raise self._refused("the message", reply)
         return delivery
+
+    async def deliver(self, message: bytes, last_look: Callable[[], None], note: Note | None) -> None:
+        """Send ``message`` (CRLF lines) to those whom the server took.
+
+        The last thing before the final dot is to await ``note``, or to call ``last_look`` where there is none; what
+        they raise passes through, and nobody gets anything. Raises ``MailServerUnavailable``, ``MailServerRefused``,
+        ``AnswerLost``.
+        """
+        content = message.replace(b"\r\n.", b"\r\n..")  # RFC 5321 4.5.2
+        if note is None and len(content) <= _BLOCK_BYTES:
+            reply = await self._send_whole(content, last_look)
+        else:
+            reply = await self._send_in_blocks(memoryview(content), last_look, note)
+        self._is_clean = True
+        if not reply.is_yes:
+            raise self._refused("the message", reply)
 
     async def say_goodbye(self) -> None:
         """QUIT and close; never raises, and waits 2 s at most."""
-        try:
-            await self._client.quit(timeout=_GOODBYE_SECONDS)
-        except (aiosmtplib.SMTPException, OSError):
-            pass
-        finally:
-            self.close()
+        await self._send(["QUIT"], _GOODBYE_SECONDS)
+        self.close()
 
     def close(self) -> None:
         """Close at once."""
-        self._client.close()
+        self._dialogue.close()
 
-    async def _command(self, *words: str, expected: int | None = None, within_seconds: float | None = None) -> Reply:
-        """A command's answer: a yes, a later or a never, or ``expected``."""
-        try:
-            answer = await self._client.execute_command(
-                *(word.encode("ascii") for word in words), timeout=within_seconds or self._server.command_seconds
-            )
-            reply = reply_of(answer)
-        except (aiosmtplib.SMTPException, OSError) as error:
-            raise self._broken(f"after {words[0]}: {why_of(error)}") from error
-        if reply.code == _CLOSING:
-            raise self._broken(f"at {words[0]}: {reply}")
+    # ------------------------------------------------------------------------------------- commands
+
+    async def _send(self, commands: Sequence[str], within_seconds: float) -> None:
+        """Write them in one row, and wait for as many replies, or for the end of the connection."""
+        if not all(map(str.isprintable, commands)):
+            raise ValueError("an SMTP command would hold a control character")
+        self._dialogue.write("".join([f"{command}\r\n" for command in commands]).encode("ascii"))
+        await self._dialogue.replies(len(commands), within_seconds)
+
+    async def _command(
+        self, command: str, *, expected: int | None = None, within_seconds: float | None = None, is_sent: bool = False
+    ) -> Reply:
+        """A command's answer: a yes, a later or a never, or ``expected``. ``is_sent``: in a row, already."""
+        if not is_sent:
+            await self._send([command], within_seconds or self._server.command_seconds)
+        verb = command.partition(" ")[0]
+        reply = self._dialogue.take()
+        if reply is None:
+            raise self._broken(f"after {verb}: {self._dialogue.why}")
+        if reply.is_last:
+            raise self._broken(f"at {verb}: {reply}")
         is_answer = reply.code == expected or (expected is None and reply.is_yes) or reply.is_later or reply.is_never
         if not is_answer:
-            raise self._broken(f"with no answer to {words[0]}: {reply}")
+            raise self._broken(f"with no answer to {verb}: {reply}")
         return reply
+
+    def _takes_no_message(self, left: int) -> bool:
+        """Whether a row of which nothing came has ended, with ``left`` more replies, and DATA was refused as well."""
+        replies = [self._dialogue.take() for _ in range(left)]
+        # A server that says "go ahead" all the same waits for a dot (RFC 2920 3.1). It gets none: who knows what it
+        # would make of an empty message? The connection is not used again.
+        return replies[-1] is not None and replies[-1].code != _GO_AHEAD
 
     async def _reset(self) -> None:
         try:
@@ -174,72 +207,71 @@ class Connection:
         except MailServerUnavailable:
             self._is_clean = False
 
-    async def _send_content(self, message: bytes, before_dot: Callable[[], Awaitable[None]]) -> Reply:
-        protocol = self._client.protocol
-        if protocol is None:
-            raise self._broken("after DATA")
-        # Listening before anything is written: a server may refuse in the midst of it, and aiosmtplib drops what
-        # arrives while nobody reads.
-        answer = asyncio.create_task(protocol.read_response())
-        try:
-            await self._write_content(message, answer)
-            if not answer.done():
-                await before_dot()
-            if answer.done() or not self._client.is_connected:
-                return await self._early_reply(answer)
-            self._writer.write(b".\r\n")
-            return await self._final_reply(answer)
-        finally:
-            if not answer.done():
-                answer.cancel()
-            elif not answer.cancelled():
-                answer.exception()  # somebody has to look, or the loop complains
+    # -------------------------------------------------------------------------------------- content
 
-    async def _write_content(self, message: bytes, answer: asyncio.Task[aiosmtplib.SMTPResponse]) -> None:
-        """Everything up to the dot, handed to the network block by block (RFC 5321 4.5.2: leading dots doubled)."""
-        content = memoryview(message.replace(b"\r\n.", b"\r\n.."))
-        try:
-            for start in range(0, len(content), _BLOCK_BYTES):
-                if answer.done():
-                    return
-                self._writer.write(content[start : start + _BLOCK_BYTES])
-                async with asyncio.timeout(self._server.command_seconds):
-                    await self._writer.drain()
-        except OSError as error:
-            raise self._broken(f"within the message: {why_of(error)}") from error
+    async def _send_whole(self, content: bytes, last_look: Callable[[], None]) -> Reply:
+        """In one piece with its dot."""
+        last_look()
+        if self._is_answered_early:
+            return self._early_reply()
+        self._dialogue.write(content + _DOT)
+        return await self._final_reply()
 
-    async def _early_reply(self, answer: asyncio.Task[aiosmtplib.SMTPResponse]) -> Reply:
+    async def _send_in_blocks(self, content: memoryview, last_look: Callable[[], None], note: Note | None) -> Reply:
+        """All but the dot is handed to the network, block by block, before anybody is asked about the dot."""
+        for start in range(0, len(content), _BLOCK_BYTES):
+            if self._is_answered_early:
+                return self._early_reply()
+            self._dialogue.write(content[start : start + _BLOCK_BYTES])
+            await self._dialogue.room(self._server.command_seconds)
+        if not self._is_answered_early:
+            if note is not None:
+                await note()
+            else:
+                last_look()
+        if self._is_answered_early:
+            return self._early_reply()
+        self._dialogue.write(_DOT)
+        return await self._final_reply()
+
+    @property
+    def _is_answered_early(self) -> bool:
+        return self._dialogue.has_reply or not self._dialogue.is_open
+
+    def _early_reply(self) -> Reply:
         """The answer of a server that did not wait for the dot, which was not sent."""
-        try:
-            reply = reply_of(await answer)
-        except (aiosmtplib.SMTPException, OSError) as error:
-            raise self._broken(f"within the message: {why_of(error)}") from error
-        if reply.is_never:
+        reply = self._dialogue.take()
+        if reply is not None and reply.is_never:
             self.close()
             return reply
-        raise self._broken(f"within the message: {reply}")
+        raise self._broken(f"within the message: {reply or self._dialogue.why}")
 
-    async def _final_reply(self, answer: asyncio.Task[aiosmtplib.SMTPResponse]) -> Reply:
-        seconds = self._server.final_dot_seconds
-        why = f"no answer within {seconds:g} s"
-        done, _ = await asyncio.wait((answer,), timeout=seconds)
-        if done:
-            try:
-                reply = reply_of(await answer)
-                if reply.is_yes or reply.is_later or reply.is_never:
-                    return reply
-                why = str(reply)
-            except (aiosmtplib.SMTPException, OSError) as error:
-                why = why_of(error)
+    async def _final_reply(self) -> Reply:
+        await self._dialogue.replies(1, self._server.final_dot_seconds)
+        reply = self._dialogue.take()
+        if reply is not None and (reply.is_yes or reply.is_later or reply.is_never):
+            return reply
         self.close()
         raise AnswerLost(
-            f"the mail server at {self._server.where} was sent the whole message and gave no answer to it ({why}), "
-            "so it may have been delivered or not"
+            f"the mail server at {self._server.where} was sent the whole message and gave no answer to it "
+            f"({reply or self._dialogue.why}), so it may have been delivered or not"
         )
+
+    def _refused(self, what: str, reply: Reply) -> MailServerRefused:
+        return MailServerRefused(f"the mail server at {self._server.where} refused {what}", reply)
 
     def _broken(self, how: str) -> MailServerUnavailable:
         self.close()
         return MailServerUnavailable(f"the mail server at {self._server.where} broke off {how}; nobody got the message")
+
+
+def _delivery_to(recipients: Sequence[str], replies: Sequence[Reply]) -> Delivery:
+    answers = dict(zip(recipients, replies, strict=True))
+    return Delivery(
+        tuple(address for address, reply in answers.items() if reply.is_yes),
+        {address: reply for address, reply in answers.items() if reply.is_later},
+        {address: reply for address, reply in answers.items() if reply.is_never},
+    )
 
 
 async def _hello(client: aiosmtplib.SMTP) -> None:
@@ -251,14 +283,10 @@ async def _hello(client: aiosmtplib.SMTP) -> None:
         await client.helo()
 
 
-def _writer_of(client: aiosmtplib.SMTP) -> asyncio.StreamWriter:
-    """aiosmtplib's protocol waits for room as a ``StreamWriter`` wants it, and offers no way of its own."""
-    transport, protocol = cast(asyncio.WriteTransport | None, client.transport), client.protocol
-    if transport is None or protocol is None:
+def _transport_of(client: aiosmtplib.SMTP) -> asyncio.Transport:
+    if client.transport is None:
         raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-    # Room is when nothing is left: a cut while a part of the message is still here is a cut before the dot.
-    transport.set_write_buffer_limits(high=0)
-    return asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
+    return cast(asyncio.Transport, client.transport)
 
 
 def _own_name() -> str:
