@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from treadle.cli import main, speaking
+from treadle.cli import main, parser, speaking
 
 EXIT_CODES = {
     0: "done",
@@ -33,7 +33,7 @@ def commands_page() -> str:
         "`--show-completion` for your shell.",
         "",
     ]
-    for name, command in _commands("treadle", typer.main.get_command(main.cli)):
+    for name, command in _commands("treadle", typer.main.get_command(parser.cli)):
         words = [name, *(_argument(p) for p in command.params if p.param_type_name == "argument")]
         usage = [f"`{' '.join(words)}`", ""] if len(words) > 1 else []
         lines += [f"## `{name}`", "", *usage, *_paragraphs(command.help or ""), ""]

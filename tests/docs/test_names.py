@@ -16,7 +16,7 @@ import typer
 import treadle
 from scripts.pages.routes import ADMIN, API, MAILBOX
 from treadle import client, testing
-from treadle.cli.main import cli
+from treadle.cli.parser import cli
 from treadle.settings import SETTINGS, parse_settings
 from treadle.states import Status
 from treadle.web import problems

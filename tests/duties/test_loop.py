@@ -88,7 +88,7 @@ async def test_stopping_the_duties_stops_them_all(registry: Registry) -> None:
     async with open_house(registry, is_started=False) as house:
         duties = Duties(house.runtime)
         duties.start()
-        await eventually(lambda: {"workers", "promote_due", "prune"} <= set(house.store.calls))
+        await eventually(lambda: {"beats", "promote_due", "prune"} <= set(house.store.calls))
 
         await duties.stop()
 

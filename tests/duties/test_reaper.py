@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import a_move
 from tests.duties.conftest import LEASE, SWEEP, Ground
-from treadle.duties.reaper import Reaper
+from treadle.duties.reaper import LATE_SECONDS, ORPHANS_SECONDS, Reaper
 from treadle.errors import Unavailable
 from treadle.ids import WorkerId
 from treadle.job import ClaimedJob, StoredJob
@@ -136,6 +136,83 @@ async def test_a_full_batch_is_followed_by_the_next_one_at_once(ground: Ground, 
     assert (await ground.real_store.counts())[Status.RETRYING] == BATCH + 1
 
 
+# ------------------------------------------------------------------- orphans are looked for where there may be some
+
+
+async def an_idle_reaper(ground: Ground, reaper: Reaper, *beating: WorkerId) -> None:
+    """It has looked for orphans since it began, and nothing has happened."""
+    await sweep(ground, reaper, LATE_SECONDS, *beating)
+    ground.store.calls.clear()
+
+
+async def test_where_no_lease_ends_orphans_are_looked_for_once_a_minute(ground: Ground, reaper: Reaper) -> None:
+    worker_id = await ground.a_worker()
+    await an_idle_reaper(ground, reaper, worker_id)
+
+    await sweep(ground, reaper, 10 * ORPHANS_SECONDS, worker_id)
+
+    assert ground.store.calls["beats"] > 100
+    assert 9 <= ground.store.calls["orphans"] <= 11
+
+
+async def test_the_next_look_after_somebody_ended_a_lease_finds_its_jobs(ground: Ground, reaper: Reaper) -> None:
+    worker_id, claimed = await a_running_job(ground)
+    await an_idle_reaper(ground, reaper, worker_id)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+
+    ground.clock.advance(SWEEP)
+    await reaper.reap_once()
+
+    assert (await ground.job(claimed.id)).status is Status.RETRYING
+
+
+async def test_a_claim_committed_just_after_its_lease_ended_is_found_by_the_next_look(
+    ground: Ground, reaper: Reaper
+) -> None:
+    worker_id, other = await ground.a_worker(), await ground.a_worker()
+    await an_idle_reaper(ground, reaper, worker_id, other)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+    await sweep(ground, reaper, LEASE, other)
+
+    ended = await ground.a_worker()  # in the store it looks like a claim of the one that is gone
+    await ground.insert()
+    claimed = await ground.claimed_by(ended)
+    await ground.real_store.end_worker(ended, None, ground.clock.now())
+    ground.clock.advance(SWEEP)
+    await reaper.reap_once()
+
+    assert (await ground.job(claimed.id)).status is Status.RETRYING
+
+
+async def test_jobs_of_a_worker_that_nobody_saw_are_found_too(ground: Ground, reaper: Reaper) -> None:
+    other = await ground.a_worker()
+    await an_idle_reaper(ground, reaper, other)
+    unseen, claimed = await a_running_job(ground)
+    await ground.real_store.end_worker(unseen, None, ground.clock.now())
+
+    await sweep(ground, reaper, ORPHANS_SECONDS, other)
+
+    assert (await ground.job(claimed.id)).status is Status.RETRYING
+
+
+@pytest.mark.parametrize("method", ["beats", "orphans", "settle"])
+async def test_what_ended_during_an_outage_is_found_after_it(ground: Ground, reaper: Reaper, method: str) -> None:
+    worker_id, claimed = await a_running_job(ground)
+    await an_idle_reaper(ground, reaper, worker_id)
+    await ground.real_store.end_worker(worker_id, None, ground.clock.now())
+    ground.store.refuse(method)
+    for _ in range(10):
+        ground.clock.advance(SWEEP)
+        with pytest.raises(Unavailable):
+            await reaper.reap_once()
+    ground.store.heal()
+
+    ground.clock.advance(SWEEP)
+    await reaper.reap_once()
+
+    assert (await ground.job(claimed.id)).status is Status.RETRYING
+
+
 # ------------------------------------------------------------------------- who beats lives
 
 
@@ -222,7 +299,7 @@ async def test_a_job_that_runs_again_elsewhere_is_not_taken_for_its_past_attempt
 async def test_while_the_store_is_away_nobody_is_lost(ground: Ground, reaper: Reaper) -> None:
     _, claimed = await a_running_job(ground)
     await sweep(ground, reaper, LEASE - SWEEP)
-    ground.store.refuse("workers")
+    ground.store.refuse("beats")
     for _ in range(4):  # nobody can beat meanwhile
         ground.clock.advance(1)
         with pytest.raises(Unavailable):
@@ -262,7 +339,7 @@ async def test_writes_that_come_back_just_before_the_lease_is_over_kill_nobody(g
     """The disk was full for most of a lease: the worker's next beat is on its way when the reaper looks."""
     _, claimed = await a_running_job(ground)
     await reaper.reap_once()
-    ground.store.refuse("ping", "beat", "end_worker", "settle")
+    ground.store.refuse("beats", "beat", "end_worker", "settle")
     for _ in range(2):
         ground.clock.advance(SWEEP)
         with pytest.raises(Unavailable):
@@ -303,7 +380,7 @@ async def test_a_read_that_takes_a_lease_is_not_a_silent_worker(ground: Ground) 
     reaper = Reaper(ground.runtime)
     worker_id, claimed = await a_running_job(ground)
     await reaper.reap_once()
-    gate = ground.store.hold_answer("workers", times=1)
+    gate = ground.store.hold_answer("beats", times=1)
     looking = asyncio.create_task(reaper.reap_once())
     await gate.reached.wait()
     ground.clock.advance(LEASE)

@@ -73,12 +73,13 @@ class Stack:
         self.client = self.new_client()
 
     def start(
-        self, command: str, *, settings: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
-    ) -> subprocess.Popen[bytes]:
-        """Start ``treadle COMMAND``; its log goes to a file of the folder."""
+        self, command: str, *, settings: Mapping[str, str] | None = None, prefix: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+    ) -> subprocess.Popen[bytes]:  # fmt: skip
+        """Start ``treadle COMMAND ARGUMENTS``; its log goes to a file of the folder."""
         with (self.folder / f"{len(self.processes)}-{command}.log").open("wb") as log:
             process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "treadle", command],
+                [*prefix, sys.executable, "-m", "treadle", command, *arguments],
                 cwd=self.folder,
                 env=self.environment(settings),
                 stdin=subprocess.DEVNULL,

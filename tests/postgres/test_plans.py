@@ -1,5 +1,6 @@
 """Plans: every statement walks the index it was written for and reads no more than it must, whether statistics know
-what is in the table or were taken when it was empty. (On a table that is empty any plan will do: none is kept.)"""
+what is in the table or were taken when it was empty. (On a table that is empty any plan will do, but for statements
+without parameters: theirs is kept.)"""
 
 from __future__ import annotations
 
@@ -24,11 +25,13 @@ QUEUED, DUE, PROCESSING, STATUS = {"jobs_queued"}, {"jobs_due"}, {"jobs_processi
 # Statement: the indexes of jobs that it may use, all of them or those that the statistics make worth it.
 PLANS: dict[str, set[str]] = {
     "claim": BY_ID,
+    "any_queued": QUEUED,
     "claim_scan": QUEUED | BY_ID,
     "settle": BY_ID,
     "complete": BY_ID,
     "settled": BY_ID,
     "note": BY_ID,
+    "next_due": DUE,
     "promote_due": DUE | BY_ID,
     "cancel": BY_ID,
     "requeue": BY_ID,
@@ -54,6 +57,7 @@ FREE = {
     "register_worker",
     "end_worker",
     "workers",
+    "beats",
     "declare_queues",
     "set_paused",
     "queue_names",
@@ -177,6 +181,20 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for part in plan.get("Plans", []):
         yield from _nodes(part)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PLANS if not SQL[name].parameters))
+async def test_a_plan_that_is_kept_is_right_before_there_is_anything_to_know(name: str) -> None:
+    with running.machine_postgres().database() as address:
+        store = PostgresStore(address)
+        await store.open(migrate=True)
+        await store.aclose()
+        connection = await asyncpg.connect(address, server_settings=SESSION)
+        nodes = await plan_of(connection, name)
+        await connection.close()
+
+    assert {node["Index Name"] for node in nodes if "Index Name" in node} == PLANS[name]
+    assert not [node for node in nodes if node["Node Type"] == "Sort"]
 
 
 def test_every_statement_has_its_plan_here() -> None:

@@ -200,3 +200,35 @@ async def test_scans_at_once_share_the_marks_and_lose_nothing(store: PostgresSto
     await asyncio.gather(*(take() for _ in range(4)))
 
     assert sorted(found) == sorted(ids)
+
+
+# ------------------------------------------------------------------------------------------------ with nothing to do
+
+
+async def test_an_idle_scan_only_looks_and_the_first_job_is_claimed_at_once(
+    store: PostgresStore, worker_id: WorkerId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await scan(store, worker_id) == []
+    monkeypatch.setattr(store._connections, "write", refused)
+    for _ in range(3):
+        assert await scan(store, worker_id) == []
+    monkeypatch.undo()
+
+    [job] = await insert(store, a_new_job())
+
+    assert [claimed.id for claimed in await scan(store, worker_id)] == [job]
+
+
+async def test_a_look_for_due_jobs_that_finds_none_writes_nothing(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert(store, a_new_job(run_at=at(10)))
+    monkeypatch.setattr(store._connections, "write", refused)
+
+    promoted = await store.promote_due(10, at(9))
+
+    assert (promoted.hints, promoted.next_run_at) == ((), at(10))
+
+
+async def refused(*_: object) -> None:
+    raise AssertionError("an idle look is no write")

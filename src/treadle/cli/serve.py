@@ -1,18 +1,12 @@
-"""``dev``, ``api``, ``worker``, ``mailbox``: processes that run until they are told to stop."""
+"""``dev``, ``api``, ``worker``, ``mailbox`` as the parser knows them."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
-import uvloop
-from rich.console import Console
 
-from treadle.cli.loading import load_settings
-from treadle.environment import child_environment
-from treadle.server import Rooms, Started, run
-from treadle.settings import Settings
+from treadle.cli.rooms import serve
 
 AppOption = Annotated[
     str | None,
@@ -22,45 +16,19 @@ AppOption = Annotated[
 
 def dev(app: AppOption = None) -> int:
     """Run everything in this process: API, worker, duties and mailbox."""
-    return _serve(load_settings(app), Rooms(api=True, worker=True, mailbox=True))
+    return serve("dev", app)
 
 
 def api(app: AppOption = None) -> int:
     """Run the HTTP API; workers run elsewhere."""
-    return _serve(load_settings(app), Rooms(api=True))
+    return serve("api", app)
 
 
 def worker(app: AppOption = None) -> int:
     """Run a worker."""
-    return _serve(load_settings(app), Rooms(worker=True))
+    return serve("worker", app)
 
 
 def mailbox() -> int:
     """Run the mailbox: a mail server that keeps what it gets, with a page and a MailHog-shaped API."""
-    return _serve(load_settings(), Rooms(mailbox=True))
-
-
-def _serve(settings: Settings, rooms: Rooms) -> int:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings, rooms, lambda up: _print(settings, up), child_environment()))
-
-
-def _print(settings: Settings, up: Started) -> None:
-    """The addresses, once everything listens."""
-    console = Console(stderr=True, highlight=False)
-    console.print(f"[bold]Treadle is up[/bold]: {', '.join(up.rooms)}. Ctrl-C stops it.")
-    if up.api_url is not None:
-        console.print(f"  API      {up.api_url}/jobs     health {up.api_url}/health")
-        console.print(f"  Admin    {up.api_url}/admin/ui")
-    if up.mailbox_url is not None:
-        console.print(f"  Mailbox  {up.mailbox_url}          SMTP on {up.smtp_address}")
-    if up.metrics_url is not None:
-        console.print(f"  Metrics  {up.metrics_url}/metrics")
-    if up.api_url is not None or "worker" in up.rooms:
-        console.print(f"  Files    {settings.output_dir.resolve()}")
-    is_guarded = settings.api_keys and settings.admin_user is not None
-    if settings.open and not settings.is_loopback and not is_guarded:
-        console.print(
-            "[bold red]  TREADLE_OPEN=1: anybody who reaches this address may submit jobs, and so send e-mail "
-            "through MAIL_HOST to anybody. Set TREADLE_API_KEYS and ADMIN_USER/ADMIN_PASS.[/bold red]"
-        )
+    return serve("mailbox")

@@ -31,10 +31,12 @@ MAX_SPARE_HINTS = 1_000
 a claim that matches nothing: enough for a restart, too few to stand in the way of fresh ones."""
 PUSH_HINTS = 5_000
 """Hints of one flush: packing more of them would hold the loop for longer than some milliseconds."""
-BLOCK_SECONDS = 1.0
-"""One BLMPOP waits so long at most: in between, queues and hints that came another way are looked at."""
-NAMES_SECONDS = 5.0
-"""How old the list of queues' names may be. A queue that is not in it yet is found by scan."""
+BLOCK_SECONDS = 5.0
+"""One BLMPOP waits so long at most: in between, queues and hints that came another way are looked at, and a server that
+fell silent is noticed. Idle workers take no longer than this anyway (TREADLE_RECONCILE_SECONDS)."""
+NAMES_SECONDS = 30.0
+"""How old the list of queues' names may be. A queue that is not in it yet is found by scan; those of a worker's own
+types are in it from the start."""
 WRONG_SECONDS = 5.0
 """A list whose name is taken by something else is left out for so long."""
 

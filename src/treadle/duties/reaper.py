@@ -14,6 +14,13 @@ from treadle.states import Status
 
 logger = logging.getLogger("treadle.duties")
 
+LATE_SECONDS = 30.0
+"""After a lease ended, so long: a claim that was on its way to the store then may be committed after its jobs were
+taken back. No statement takes that long (the store gives them 8 s)."""
+ORPHANS_SECONDS = 60.0
+"""Where no lease ended there are no orphans. They are looked for all the same, so often: nobody saw a worker that began
+and ended between two looks."""
+
 
 class Watch:
     """A lease expires by observation, not by clocks.
@@ -65,6 +72,10 @@ class Reaper:
         """Workers whose leases had not ended at the last look."""
         # A gap: twice the sweep and a little, or the observer itself was stopped.
         self._watch = Watch(settings.lease_seconds, 2 * settings.sweep_seconds + 1.0)
+        self._leases: frozenset[WorkerId] | None = None
+        """Those of the last look; ``None`` after one that failed."""
+        self._orphans_until = self._orphans_due_at = float("-inf")
+        """Rising seconds up to which every look is for orphans too, and at which the next one is in any case."""
 
     async def reap_once(self) -> float:
         """Look, end what is expired, take back what is orphaned; seconds until the next look."""
@@ -72,18 +83,33 @@ class Reaper:
             return await self._sweep()
         except Unavailable:
             self._watch.forget()
+            self._leases = None
             raise
 
     async def _sweep(self) -> float:
         asked_at = self._runtime.clock.rising()
         beats = await read_beats(self._runtime)
         self.living = len(beats)
+        leases = frozenset(worker_id for worker_id, _ in beats)
+        if self._leases is None or self._leases - leases:
+            self._orphans_until = asked_at + LATE_SECONDS
+        self._leases = leases
         for worker_id, beat in self._watch.look(beats, asked_at, self._runtime.clock.rising()):
+            self._orphans_until = asked_at + LATE_SECONDS
             if await end_lease(self._runtime, worker_id, beat):
                 logger.warning("a worker stopped beating: its lease is ended", extra={"worker": worker_id})
+        if asked_at >= self._orphans_until and asked_at < self._orphans_due_at:
+            return self._runtime.settings.sweep_seconds
+        return await self._take_back(asked_at)
+
+    async def _take_back(self, now: float) -> float:
         settled = await take_back(self._runtime)
         for done in settled:
             if done.status is not None:
                 level = logging.ERROR if done.status is Status.DEAD else logging.WARNING
                 logger.log(level, "took back a job of a dead worker", extra={"job": done.job_id, "status": done.status})
-        return 0.0 if len(settled) == BATCH else self._runtime.settings.sweep_seconds
+        if len(settled) == BATCH:
+            self._orphans_due_at = now
+            return 0.0
+        self._orphans_due_at = now + ORPHANS_SECONDS
+        return self._runtime.settings.sweep_seconds

@@ -333,6 +333,14 @@ class Store(Protocol):
         """All leases that have not ended."""
         ...
 
+    async def beats(self) -> list[tuple[WorkerId, int]]:
+        """The counter of every lease that has not ended, from a store that takes writes at this moment.
+
+        A database that can be read and not written (a full disk, a standby) would show counters that stand still:
+        nobody can beat, and nobody is to be declared dead for it. Raises ``Unavailable`` there.
+        """
+        ...
+
     async def orphans(self, limit: int) -> list[Orphan]:
         """``processing`` jobs whose lease is ended or absent, at most ``limit``."""
         ...

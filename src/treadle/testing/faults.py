@@ -216,6 +216,10 @@ class FaultyStore:
         """See ``Store.workers``."""
         return await self._through("workers", self._store.workers)
 
+    async def beats(self) -> list[tuple[WorkerId, int]]:
+        """See ``Store.beats``."""
+        return await self._through("beats", self._store.beats)
+
     async def orphans(self, limit: int) -> list[Orphan]:
         """See ``Store.orphans``."""
         return await self._through("orphans", lambda: self._store.orphans(limit))

@@ -28,6 +28,14 @@ async def test_a_registered_worker_reads_back_as_it_was_told(store: Store) -> No
     assert await store.workers() == [worker]
 
 
+async def test_beats_are_the_counters_of_leases_that_have_not_ended(store: Store) -> None:
+    living, ended = await a_worker_in(store, beat=5), await a_worker_in(store)
+    await store.beat(living, 0, at(1))
+    await store.end_worker(ended, None, at(1))
+
+    assert await store.beats() == [(living, 6)]
+
+
 async def test_registering_again_changes_nothing(store: Store) -> None:
     worker = a_worker()
     await store.register_worker(worker)

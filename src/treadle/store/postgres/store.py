@@ -81,9 +81,7 @@ class PostgresStore:
 
     async def ping(self) -> None:
         """See ``Store.ping``: a server that only reads says so."""
-        [row] = await self._connections.read(SQL["ping"], {})
-        if row["is_read_only"] == "on":
-            raise Unavailable("the database is read-only: a standby, or default_transaction_read_only is on")
+        _refuse_read_only(await self._connections.read(SQL["ping"], {}))
 
     async def anchor(self) -> Anchor:
         """See ``Store.anchor``: the server's clock, as of the arrival of its answer, and so never ahead of it.
@@ -167,7 +165,10 @@ class PostgresStore:
         return [(note.job_id, note.attempt) in written for note in notes]
 
     async def promote_due(self, limit: int, now: datetime) -> Promoted:
-        """See ``Store.promote_due``."""
+        """See ``Store.promote_due``. Most looks find nothing due: they change nothing, and need no plan made."""
+        next_due = await self._connections.read(SQL["next_due"], {})
+        if not next_due or next_due[0]["run_at"] > now:
+            return Promoted((), next_due[0]["run_at"] if next_due else None)
         return writing.promoted(await self._connections.write(SQL["promote_due"], {"limit": limit, "now": now}))
 
     async def operate(self, verb: Verb, ids: Sequence[JobId], now: datetime) -> list[Operated]:
@@ -207,6 +208,12 @@ class PostgresStore:
     async def workers(self) -> list[WorkerRecord]:
         """See ``Store.workers``."""
         return [worker_record(row) for row in await self._connections.read(SQL["workers"], {})]
+
+    async def beats(self) -> list[tuple[WorkerId, int]]:
+        """See ``Store.beats``."""
+        rows = await self._connections.read(SQL["beats"], {})
+        _refuse_read_only(rows)
+        return [(WorkerId(str(row["id"])), row["beat"]) for row in rows]
 
     async def orphans(self, limit: int) -> list[Orphan]:
         """See ``Store.orphans``."""
@@ -268,3 +275,8 @@ class PostgresStore:
     async def prune(self, expiries: Sequence[Expiry], limit: int, now: datetime) -> dict[Status, int]:
         """See ``Store.prune``."""
         return await self._pruning.prune(expiries, limit, now)
+
+
+def _refuse_read_only(rows: Sequence[Row]) -> None:
+    if any(row["is_read_only"] == "on" for row in rows):
+        raise Unavailable("the database is read-only: a standby, or default_transaction_read_only is on")

@@ -191,6 +191,11 @@ class SQLiteStore:
             lambda connection: [worker_record(row) for row in connection.execute(SQL["workers"])]
         )
 
+    async def beats(self) -> list[tuple[WorkerId, int]]:
+        """See ``Store.beats``."""
+        await self.ping()
+        return [(worker.id, worker.beat) for worker in await self.workers()]
+
     async def orphans(self, limit: int) -> list[Orphan]:
         """See ``Store.orphans``."""
         return await self._connections.read(

@@ -79,6 +79,10 @@ RETURNING id, type, queue, priority, payload, attempts, failures, crashes, snooz
           timeout_seconds, backoff_base_seconds, backoff_cap_seconds, created_at,
           nullif(queued_at, created_at) AS requeued_at, checkpoint, traceparent;
 
+-- name: any_queued
+-- What an idle process asks before it scans. Planned once, as next_due is; its order leaves no choice but jobs_queued.
+SELECT id FROM jobs WHERE status = 'queued' ORDER BY queue, priority, queued_at, id LIMIT 1;
+
 -- name: claim_scan
 -- Every line from its mark on, in the order of the lines: high before default, inside these the queues behind the one
 -- that was first last time, then the others. The row behind a line's last one is read only where jobs are still
@@ -167,6 +171,11 @@ FROM held, unnest(:ids, :attempts::int[], :progress::json[], :checkpoints::json[
   AS told (id, attempt, progress, checkpoint)
 WHERE held.id = told.id AND job.id = told.id AND job.attempts = told.attempt AND job.status || '' = 'processing'
 RETURNING job.id, job.attempts;
+
+-- name: next_due
+-- What an idle process asks. Without parameters, so that a connection plans it once: that is most of what a look costs.
+-- Such a plan is kept while the table grows, so its order leaves no choice but jobs_due.
+SELECT run_at FROM jobs WHERE status IN ('scheduled', 'retrying') ORDER BY run_at, id LIMIT 1;
 
 -- name: promote_due
 -- What is due, and when the next one is: in every row, and in one row alone where nothing is due.
