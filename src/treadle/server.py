@@ -57,18 +57,24 @@ class Started:
 
 
 async def run(
-    settings: Settings, rooms: Rooms, started: Callable[[Started], None], child_environment: Mapping[str, str]
+    settings: Settings,
+    rooms: Rooms,
+    started: Callable[[Started], None],
+    child_environment: Mapping[str, str],
+    *,
+    has_siblings: bool = False,
 ) -> int:
     """Run until a signal; the exit code. Raises ``SettingsError``, ``StoreRefused``, ``Unavailable`` at start.
 
-    ``child_environment``: the environment of handlers' child processes.
+    ``child_environment``: the environment of handlers' child processes. ``has_siblings``: other processes serve the
+    same port, and a parent (``siblings``) stops them all.
     """
     return_large_buffers()
     arm(settings.failpoints)
     stopping = asyncio.Event()
-    _on_signals(stopping)
+    _on_signals(stopping, is_last_word=not has_siblings)
     up = Started()
-    sockets = _bind(settings, rooms)
+    sockets = _bind(settings, rooms, shared=has_siblings)
     async with AsyncExitStack() as stack:
         if rooms.mailbox:
             await stack.enter_async_context(_mailbox(settings, sockets, up))
@@ -113,11 +119,11 @@ async def _start_house(
         up.rooms.append("worker")
     if rooms.api:
         await _start_api(runtime, submitter, sockets["api"], stack)
-        up.api_url = _url(settings.host, settings.api_port)
+        up.api_url = url_of(settings.host, settings.api_port)
         up.rooms.append("api")
     elif "metrics" in sockets:
         await _start_metrics(runtime, sockets["metrics"], stack)
-        up.metrics_url = _url(settings.metrics_host, sockets["metrics"].getsockname()[1])
+        up.metrics_url = url_of(settings.metrics_host, sockets["metrics"].getsockname()[1])
     return worker
 
 
@@ -149,10 +155,10 @@ async def _start_api(runtime: Runtime, submitter: Submitter, listener: socket.so
     stack.push_async_callback(pulse.stop)  # before the server, which would wait for the open pages' streams
 
 
-def _bind(settings: Settings, rooms: Rooms) -> dict[str, socket.socket]:
+def _bind(settings: Settings, rooms: Rooms, *, shared: bool) -> dict[str, socket.socket]:
     sockets: dict[str, socket.socket] = {}
     if rooms.api:
-        sockets["api"] = listen(settings.host, settings.api_port, "API_PORT")
+        sockets["api"] = listen(settings.host, settings.api_port, "API_PORT", shared=shared)
     elif rooms.worker and settings.metrics_port is not None:
         sockets["metrics"] = listen(settings.metrics_host, settings.metrics_port, "TREADLE_METRICS_PORT")
     if rooms.mailbox:
@@ -170,24 +176,27 @@ async def _mailbox(settings: Settings, sockets: dict[str, socket.socket], up: St
     mailbox = Mailbox(
         smtp_socket=sockets["smtp"],
         host_names=HostNames(settings.mailbox_host, settings.allowed_hosts),
-        api_url=_url(settings.host, settings.api_port),
+        api_url=url_of(settings.host, settings.api_port),
     )
     await mailbox.start()
     try:
         async with serve(mailbox.app, sockets["mailbox"]):
             up.smtp_address = f"{settings.mailbox_host}:{settings.mailbox_smtp_port}"
-            up.mailbox_url = _url(settings.mailbox_host, settings.mailbox_port)
+            up.mailbox_url = url_of(settings.mailbox_host, settings.mailbox_port)
             up.rooms.append("mailbox")
             yield
     finally:
         await mailbox.stop()
 
 
-def _on_signals(stopping: asyncio.Event) -> None:
+def _on_signals(stopping: asyncio.Event, *, is_last_word: bool) -> None:
+    """``is_last_word``: a second signal ends the process. A sibling hears the same one from its parent and, where it
+    is sent to all of a terminal or a service, once more from there: only the parent counts them.
+    """
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        if stopping.is_set():
+        if stopping.is_set() and is_last_word:
             # Asked twice: whoever asks does not want to wait; leases expire and others take over.
             logger.warning("stopped at once, on the second signal")
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -209,6 +218,7 @@ async def _until_stopped(stopping: asyncio.Event, worker: Worker | None) -> None
             continue
 
 
-def _url(host: str, port: int) -> str:
+def url_of(host: str, port: int) -> str:
+    """The address of what listens there."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"

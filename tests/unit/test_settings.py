@@ -17,6 +17,7 @@ SECRET = "CANARY-hunter2-hunter2"
 DEFAULTS: dict[str, object] = {
     "api_port": 3000,
     "host": "127.0.0.1",
+    "api_processes": 1,
     "database_url": None,
     "redis_url": None,
     "redis_prefix": "",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
 import typer
 import uvloop
@@ -11,8 +12,10 @@ from rich.console import Console
 
 from treadle.cli.loading import load_settings
 from treadle.environment import child_environment
-from treadle.server import Rooms, Started, run
+from treadle.listen import reserve
+from treadle.server import Rooms, Started, run, url_of
 from treadle.settings import Settings
+from treadle.siblings import Siblings
 
 AppOption = Annotated[
     str | None,
@@ -27,7 +30,10 @@ def dev(app: AppOption = None) -> int:
 
 def api(app: AppOption = None) -> int:
     """Run the HTTP API; workers run elsewhere."""
-    return _serve(load_settings(app), Rooms(api=True))
+    settings = load_settings(app)
+    if settings.api_processes > 1:
+        return _serve_together(settings)
+    return _serve(settings, Rooms(api=True))
 
 
 def worker(app: AppOption = None) -> int:
@@ -41,8 +47,24 @@ def mailbox() -> int:
 
 
 def _serve(settings: Settings, rooms: Rooms) -> int:
+    return _run(run(settings, rooms, lambda up: _print(settings, up), child_environment()))
+
+
+def _serve_together(settings: Settings) -> int:
+    """The API from several processes: what this returns, or raises, may be a child's."""
+
+    def live(up: Callable[[], None]) -> int:
+        return _run(run(settings, Rooms(api=True), lambda _: up(), child_environment(), has_siblings=True))
+
+    count = settings.api_processes
+    started = Started(api_url=url_of(settings.host, settings.api_port), rooms=[f"api in {count} processes"])
+    with reserve(settings.host, settings.api_port, "API_PORT"):
+        return Siblings(count, live, lambda: _print(settings, started)).run()
+
+
+def _run(running: Coroutine[Any, Any, int]) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings, rooms, lambda up: _print(settings, up), child_environment()))
+        return runner.run(running)
 
 
 def _print(settings: Settings, up: Started) -> None:
