@@ -26,6 +26,8 @@ from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
+from treadle.siblings import Place
+from treadle.telemetry.shared import PUT_SECONDS, SharedCounts, Told
 from treadle.worker.children import Children
 from treadle.worker.pulse import kept_pulse
 from treadle.worker.worker import Worker
@@ -62,25 +64,25 @@ async def run(
     started: Callable[[Started], None],
     child_environment: Mapping[str, str],
     *,
-    has_siblings: bool = False,
+    place: Place | None = None,
 ) -> int:
     """Run until a signal; the exit code. Raises ``SettingsError``, ``StoreRefused``, ``Unavailable`` at start.
 
-    ``child_environment``: the environment of handlers' child processes. ``has_siblings``: other processes serve the
-    same port, and a parent (``siblings``) stops them all.
+    ``child_environment``: the environment of handlers' child processes. ``place``: among others that
+    serve the same port, and that their parent (``siblings``) stops all together.
     """
     return_large_buffers()
     arm(settings.failpoints)
     stopping = asyncio.Event()
-    _on_signals(stopping, is_last_word=not has_siblings)
+    _on_signals(stopping, is_last_word=place is None)
     up = Started()
-    sockets = _bind(settings, rooms, shared=has_siblings)
+    sockets = _bind(settings, rooms, shared=place is not None)
     async with AsyncExitStack() as stack:
         if rooms.mailbox:
             await stack.enter_async_context(_mailbox(settings, sockets, up))
         worker: Worker | None = None
         if rooms.api or rooms.worker:
-            worker = await _start_house(settings, rooms, sockets, stack, up, child_environment)
+            worker = await _start_house(settings, rooms, sockets, stack, up, child_environment, place)
         spare_what_stays()
         started(up)
         await _until_stopped(stopping, worker)
@@ -95,6 +97,7 @@ async def _start_house(
     stack: AsyncExitStack,
     up: Started,
     child_environment: Mapping[str, str],
+    place: Place | None,
 ) -> Worker | None:
     apps = load_apps(settings)
     runtime = await stack.enter_async_context(open_runtime(settings, registry_of(apps), has_worker=rooms.worker))
@@ -118,7 +121,7 @@ async def _start_house(
         stack.push_async_callback(worker.stop, settings.grace_seconds)
         up.rooms.append("worker")
     if rooms.api:
-        await _start_api(runtime, submitter, sockets["api"], stack)
+        await _start_api(runtime, submitter, sockets["api"], stack, place)
         up.api_url = url_of(settings.host, settings.api_port)
         up.rooms.append("api")
     elif "metrics" in sockets:
@@ -137,7 +140,9 @@ async def _start_metrics(runtime: Runtime, listener: socket.socket, stack: Async
     await stack.enter_async_context(serve(create_metrics_app(runtime, guards), listener))
 
 
-async def _start_api(runtime: Runtime, submitter: Submitter, listener: socket.socket, stack: AsyncExitStack) -> None:
+async def _start_api(
+    runtime: Runtime, submitter: Submitter, listener: socket.socket, stack: AsyncExitStack, place: Place | None
+) -> None:
     from treadle.admin.app import routes as admin_routes
     from treadle.admin.pulse import Pulse
     from treadle.api.app import create_app
@@ -148,11 +153,32 @@ async def _start_api(runtime: Runtime, submitter: Submitter, listener: socket.so
     watcher = Watcher(runtime)
     guards = Guards(runtime.settings, Throttle(runtime.clock.rising))
     pulse = Pulse(runtime)
-    api = create_app(runtime, submitter, watcher, guards, beside=admin_routes(runtime, pulse, guards))
+    tell: Callable[[], Told] | None = None
+    if place is not None:
+        counts = SharedCounts(runtime.metrics, place.shelf, place.number)
+        await stack.enter_async_context(_putting(counts))
+        tell = counts.tell
+    beside = admin_routes(runtime, pulse, guards)
+    api = create_app(runtime, submitter, watcher, guards, beside=beside, tell=tell)
     await stack.enter_async_context(serve(api, listener))
     stack.push_async_callback(watcher.aclose)
     pulse.start()
     stack.push_async_callback(pulse.stop)  # before the server, which would wait for the open pages' streams
+
+
+@asynccontextmanager
+async def _putting(counts: SharedCounts) -> AsyncIterator[None]:
+    async def put() -> None:
+        while True:
+            counts.put()
+            await asyncio.sleep(PUT_SECONDS)
+
+    putting = asyncio.create_task(put())
+    try:
+        yield
+    finally:
+        putting.cancel()
+        counts.put()  # for who takes its place, where it alone ends
 
 
 def _bind(settings: Settings, rooms: Rooms, *, shared: bool) -> dict[str, socket.socket]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from treadle.collector import spare_what_stays
 from treadle.errors import SettingsError
+from treadle.telemetry.shared import Shelf
 
 logger = logging.getLogger("treadle.siblings")
 
@@ -36,28 +37,43 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(slots=True)
-class _Place:
+class Place:
     """What one child after another fills. Times are of the monotonic clock."""
 
     number: int
+    shelf: Shelf
+    """of figures, with a place of the same number"""
+    _up: mmap.mmap
     pid: int | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     pause_seconds: float = FIRST_PAUSE_SECONDS
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the last child in it has said that it serves."""
+        return bool(self._up[self.number])
+
+    def say_up(self) -> None:
+        """In the child."""
+        self._up[self.number] = 1
+
+    def clear(self) -> None:
+        """Before another child begins."""
+        self._up[self.number] = 0
+
 
 class Siblings:
-    """``count`` processes that run ``live``, which is told what to call once it serves."""
+    """``count`` processes that run ``live``, each in its place, which it tells once it serves."""
 
-    def __init__(self, count: int, live: Callable[[Callable[[], None]], int], all_up: Callable[[], None]) -> None:
+    def __init__(self, count: int, live: Callable[[Place], int], all_up: Callable[[], None]) -> None:
         """``all_up`` is called in the parent, once. Raises ``SettingsError`` where the system cannot do this."""
         if not sys.platform.startswith("linux"):
             raise SettingsError([f"TREADLE_API_PROCESSES={count}: more than one needs Linux, which deals connections"])
-        self._places = [_Place(number) for number in range(count)]
+        shelf, up = Shelf(count), mmap.mmap(-1, count)  # memory that the children share
+        self._places = [Place(number, shelf, up) for number in range(count)]
         self._live = live
         self._all_up = all_up
-        # Shared with the children: each sets its byte once it serves.
-        self._up = mmap.mmap(-1, count)
         self._were_all_up = False
         self._is_stopping = False
         self._code = 0
@@ -76,7 +92,7 @@ class Siblings:
                 place.pid, place.started_at = self._fork(place), time.monotonic()
                 if place.pid == 0:
                     self._begin_life(parent)
-                    return self._live(lambda number=place.number: self._say_up(number))  # type: ignore[misc]
+                    return self._live(place)
             heard = signal.sigtimedwait(_HEARD, self._wait_seconds())
             if heard is not None and heard.si_signo in _STOP:
                 self._stop()
@@ -85,10 +101,10 @@ class Siblings:
         return self._code
 
     @property
-    def _living(self) -> list[_Place]:
+    def _living(self) -> list[Place]:
         return [place for place in self._places if place.pid is not None]
 
-    def _due(self) -> Iterator[_Place]:
+    def _due(self) -> Iterator[Place]:
         """At first one after another: what is wrong with settings or database is found by the first, and said once."""
         if self._is_stopping:
             return
@@ -96,11 +112,11 @@ class Siblings:
         for place in self._places:
             if place.pid is None and place.start_at <= now:
                 yield place
-            if not self._were_all_up and not self._up[place.number]:
+            if not self._were_all_up and not place.is_up:
                 return
 
-    def _fork(self, place: _Place) -> int:
-        self._up[place.number] = 0
+    def _fork(self, place: Place) -> int:
+        place.clear()
         sys.stdout.flush()
         sys.stderr.flush()
         return os.fork()
@@ -112,17 +128,14 @@ class Siblings:
             os._exit(BROKEN_EXIT)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
 
-    def _say_up(self, number: int) -> None:
-        self._up[number] = 1
-
     def _wait_seconds(self) -> float:
-        if any(not self._up[place.number] for place in self._living):
+        if any(not place.is_up for place in self._living):
             return LOOK_SECONDS
         waiting = [place.start_at for place in self._places if place.pid is None]
         return max(0.0, min(waiting) - time.monotonic()) if waiting and not self._is_stopping else MAX_PAUSE_SECONDS
 
     def _look_up(self) -> None:
-        if not self._were_all_up and not self._is_stopping and all(self._up[place.number] for place in self._places):
+        if not self._were_all_up and not self._is_stopping and all(place.is_up for place in self._places):
             self._were_all_up = True
             self._all_up()
 
@@ -134,10 +147,10 @@ class Siblings:
                 place.pid = None
                 self._ended(place, os.waitstatus_to_exitcode(status))
 
-    def _ended(self, place: _Place, code: int) -> None:
+    def _ended(self, place: Place, code: int) -> None:
         if self._is_stopping:
             # Stopped while it was starting, it had no ear for the signal yet: nothing was cut.
-            if code != -signal.SIGTERM or self._up[place.number]:
+            if code != -signal.SIGTERM or place.is_up:
                 self._code = self._code or _exit_code(code)
         elif not self._were_all_up:
             if code <= 0:

@@ -6,14 +6,17 @@ import os
 import signal
 import socket
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.api.test_metrics import of, samples
 from tests.flow.conftest import NewStack
 from tests.flow.stack import Stack, children
 from tests.flow.test_commands import treadle
+from tests.flow.test_metrics import Told, scrape
 from tests.waiting import eventually_blocking
 
 TWO = {"TREADLE_API_PROCESSES": "2"}
@@ -84,6 +87,50 @@ def test_one_that_is_killed_is_started_again_while_the_other_serves(stack: Stack
     assert [line["message"] for line in stack.log_lines() if line["level"] == "error"] == [
         "a process of the API was killed by SIGKILL; another is started in 0.1 s"
     ]
+
+
+def test_a_scrape_of_any_of_them_is_told_what_all_did_even_those_that_died(stack: Stack) -> None:
+    [parent] = stack.processes
+    submitted = of("treadle_jobs_total", type="CSV_EXPORT", queue="default", outcome="submitted")
+    answered = of("treadle_http_requests_total", method="POST", route="/jobs", status="201")
+    took: defaultdict[str, int] = defaultdict(int)
+    while len(took) < 2 or sum(took.values()) < 20:
+        answer = httpx.post(f"{stack.url}/jobs", json={"type": "CSV_EXPORT", "payload": {"data": []}}, timeout=30)
+        took[answer.headers["x-request-id"][:8]] += 1
+    count = sum(took.values())
+
+    # Whoever is asked knows its own at once and the other's a second later.
+    for asked in took:
+        eventually_blocking(lambda asked=asked: scrape_of(stack, asked).get(submitted) == count)  # type: ignore[misc]
+    told = scrape(stack.url)
+    assert told[answered] == count
+    assert told[of("treadle_batch_items_sum", verb="submit")] == count
+    assert told[of("treadle_batch_items_bucket", verb="submit", le="+Inf")] <= count
+    assert told[of("treadle_store_up")] == 1, "a gauge speaks of what they share"
+    assert told[of("treadle_stored_jobs", status="queued")] == count
+    pids = [parent.pid, *children(parent.pid)]
+    assert told[of("process_open_fds")] >= sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids) / 2
+    assert told[of("process_resident_memory_bytes")] > 50_000_000
+
+    os.kill(children(parent.pid)[0], signal.SIGKILL)
+    eventually_blocking(lambda: answerer(stack) not in {*took, ""})
+    for asked in answerers(stack, count=2):
+        later = scrape_of(stack, asked)
+        assert later[submitted] == count
+        assert later[of("process_cpu_seconds_total")] >= told[of("process_cpu_seconds_total")]
+
+
+def scrape_of(stack: Stack, asked: str) -> Told:
+    """What this process tells; a new connection leads to any of them."""
+    found: Told = {}
+
+    def is_asked() -> bool:
+        answer = httpx.get(f"{stack.url}/metrics", timeout=30)
+        found.update(samples(answer.text))
+        return answer.headers["x-request-id"].startswith(asked)
+
+    eventually_blocking(is_asked)
+    return found
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +15,7 @@ from treadle.environment import child_environment
 from treadle.listen import reserve
 from treadle.server import Rooms, Started, run, url_of
 from treadle.settings import Settings
-from treadle.siblings import Siblings
+from treadle.siblings import Place, Siblings
 
 AppOption = Annotated[
     str | None,
@@ -53,8 +53,8 @@ def _serve(settings: Settings, rooms: Rooms) -> int:
 def _serve_together(settings: Settings) -> int:
     """The API from several processes: what this returns, or raises, may be a child's."""
 
-    def live(up: Callable[[], None]) -> int:
-        return _run(run(settings, Rooms(api=True), lambda _: up(), child_environment(), has_siblings=True))
+    def live(place: Place) -> int:
+        return _run(run(settings, Rooms(api=True), lambda _: place.say_up(), child_environment(), place=place))
 
     count = settings.api_processes
     started = Started(api_url=url_of(settings.host, settings.api_port), rooms=[f"api in {count} processes"])
