@@ -89,8 +89,7 @@ class Siblings:
         signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         while not self._is_stopping or self._living:
             for place in self._due():
-                place.pid, place.started_at = self._fork(place), time.monotonic()
-                if place.pid == 0:
+                if self._fork(place):
                     self._begin_life(parent)
                     return self._live(place)
             heard = signal.sigtimedwait(_HEARD, self._wait_seconds())
@@ -115,11 +114,19 @@ class Siblings:
             if not self._were_all_up and not place.is_up:
                 return
 
-    def _fork(self, place: Place) -> int:
+    def _fork(self, place: Place) -> bool:
+        """Whether this is the child."""
         place.clear()
         sys.stdout.flush()
         sys.stderr.flush()
-        return os.fork()
+        place.started_at = time.monotonic()
+        try:
+            place.pid = os.fork()
+        except OSError as error:  # no memory, or too many processes
+            if not self._were_all_up:
+                raise
+            self._put_off(place, f"could not be started ({error.strerror})")
+        return place.pid == 0
 
     def _begin_life(self, parent: int) -> None:
         """In a new child. The parent's death is its own, as that of a single process would be."""
@@ -158,12 +165,15 @@ class Siblings:
             self._code = _exit_code(code) or BROKEN_EXIT
             self._stop()
         else:
-            now = time.monotonic()
-            if now - place.started_at >= STEADY_SECONDS:
-                place.pause_seconds = FIRST_PAUSE_SECONDS
-            place.start_at = now + place.pause_seconds
-            logger.error("a process of the API %s; another is started in %g s", _death(code), place.pause_seconds)
-            place.pause_seconds = min(2 * place.pause_seconds, MAX_PAUSE_SECONDS)
+            self._put_off(place, _death(code))
+
+    def _put_off(self, place: Place, why: str) -> None:
+        now = time.monotonic()
+        if now - place.started_at >= STEADY_SECONDS:
+            place.pause_seconds = FIRST_PAUSE_SECONDS
+        place.start_at = now + place.pause_seconds
+        logger.error("a process of the API %s; another is started in %g s", why, place.pause_seconds)
+        place.pause_seconds = min(2 * place.pause_seconds, MAX_PAUSE_SECONDS)
 
     def _stop(self) -> None:
         if self._is_stopping:

@@ -84,8 +84,12 @@ def test_one_that_is_killed_is_started_again_while_the_other_serves(stack: Stack
     eventually_blocking(lambda: len(children(parent.pid)) == 2 and killed not in children(parent.pid))
     assert other in children(parent.pid)
     eventually_blocking(lambda: answerer(stack) not in before | {""})
+    [again] = set(children(parent.pid)) - {other}
+    os.kill(again, signal.SIGTERM)  # in order, and yet nobody asked the parent
+    eventually_blocking(lambda: len(children(parent.pid)) == 2 and again not in children(parent.pid))
     assert [line["message"] for line in stack.log_lines() if line["level"] == "error"] == [
-        "a process of the API was killed by SIGKILL; another is started in 0.1 s"
+        "a process of the API was killed by SIGKILL; another is started in 0.1 s",
+        "a process of the API ended with exit code 0; another is started in 0.2 s",
     ]
 
 

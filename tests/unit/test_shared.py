@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import warnings
+from itertools import cycle
+from typing import Any
 
 import pytest
 
-from treadle.telemetry.meters import Counter, Histogram, Labels, Reading
+from treadle.telemetry.meters import Counter, Histogram, Reading
 from treadle.telemetry.metrics import Metrics
 from treadle.telemetry.shared import HALF_BYTES, PROCESS_SECONDS, Put, SharedCounts, Shelf, added
 
@@ -61,24 +63,52 @@ def test_what_is_put_by_another_process_is_found_here() -> None:
     assert shelf.get(0) is None
 
 
-def test_a_writer_that_is_killed_at_any_moment_leaves_something_whole() -> None:
+class Cut(Exception):
+    """The writer's end."""
+
+
+class CutMemory:
+    """Takes the first half of what is written into it, and then there is no writer any more."""
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+
+    def __getitem__(self, where: Any) -> Any:
+        return self._memory[where]
+
+    def __setitem__(self, where: slice, written: bytes) -> None:
+        half = len(written) // 2
+        self._memory[where.start : where.start + half] = written[:half]
+        raise Cut
+
+
+def test_a_writer_that_is_killed_while_it_writes_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf(1)
-    for _ in range(20):
-        child = forked()
-        if child == 0:
-            count = 0
-            while True:
-                count += 1
-                series: dict[Labels, tuple[float, ...]] = {(str(n),): (float(count),) for n in range(2000)}
-                shelf.put(0, Put(count, [Reading("jobs", "counter", "", ("n",), (), series)]))
-        while shelf.get(0) is None:
-            pass
-        seen = [shelf.get(0) for _ in range(20)]
+    for count in range(1, 4):  # in each half once
+        shelf.put(0, put_of(count))
+        with monkeypatch.context() as cut, pytest.raises(Cut):
+            cut.setattr(shelf, "_memory", CutMemory(shelf._memory))
+            shelf.put(0, put_of(1000 + count))
+        assert shelf.get(0) == put_of(count)
+
+
+def put_of(count: int) -> Put:
+    return Put(count, [Reading("jobs", "counter", "", ("n",), (), {(str(n),): [float(count)] for n in range(100)})])
+
+
+def test_who_reads_while_another_writes_finds_the_one_or_the_other() -> None:
+    shelf = Shelf(1)
+    shelf.put(0, put_of(1))
+    child = forked()
+    if child == 0:
+        for count in cycle(range(1, 1000)):
+            shelf.put(0, put_of(count))
+    try:
+        seen = [shelf.get(0) for _ in range(2000)]
+    finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        for put in [*seen, shelf.get(0)]:
-            assert put is not None
-            assert {value for values in put.readings[0].series.values() for value in values} == {float(put.pid)}
+    assert all(put is not None and put == put_of(put.pid) for put in seen)
 
 
 def test_who_takes_a_place_goes_on_with_what_the_last_one_had_put() -> None:
