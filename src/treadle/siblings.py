@@ -178,7 +178,7 @@ class Siblings:
     def _stop(self) -> None:
         if self._is_stopping:
             logger.warning("stopped at once, on the second signal")
-            self._tell(signal.SIGKILL)
+            self._tell(signal.SIGKILL)  # a container's first process outlives what it sends itself
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
             signal.raise_signal(signal.SIGTERM)

@@ -161,6 +161,20 @@ def test_a_signal_to_the_whole_group_is_one_signal(stack: Stack) -> None:
     assert "second signal" not in stack.logs()
 
 
+def test_a_second_signal_ends_all_at_once(stack: Stack) -> None:
+    [parent] = stack.processes
+    both = children(parent.pid)
+    os.kill(both[0], signal.SIGSTOP)  # it finishes nothing any more
+    os.kill(parent.pid, signal.SIGTERM)
+    eventually_blocking(lambda: not is_alive(both[1]))
+    assert parent.poll() is None
+
+    assert stack.stop(parent) == -signal.SIGTERM
+
+    eventually_blocking(lambda: not any(is_alive(pid) for pid in both))
+    assert "stopped at once, on the second signal" in stack.logs()
+
+
 def test_the_parents_death_is_the_death_of_all(stack: Stack) -> None:
     [parent] = stack.processes
     both = children(parent.pid)
