@@ -26,6 +26,8 @@ from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
 from treadle.settings import Settings
+from treadle.siblings import Place
+from treadle.telemetry.shared import PUT_SECONDS, SharedCounts, Told
 from treadle.worker.children import Children
 from treadle.worker.pulse import kept_pulse
 from treadle.worker.worker import Worker
@@ -57,24 +59,30 @@ class Started:
 
 
 async def run(
-    settings: Settings, rooms: Rooms, started: Callable[[Started], None], child_environment: Mapping[str, str]
+    settings: Settings,
+    rooms: Rooms,
+    started: Callable[[Started], None],
+    child_environment: Mapping[str, str],
+    *,
+    place: Place | None = None,
 ) -> int:
     """Run until a signal; the exit code. Raises ``SettingsError``, ``StoreRefused``, ``Unavailable`` at start.
 
-    ``child_environment``: the environment of handlers' child processes.
+    ``child_environment``: the environment of handlers' child processes. ``place``: among others that
+    serve the same port, and that their parent (``siblings``) stops all together.
     """
     return_large_buffers()
     arm(settings.failpoints)
     stopping = asyncio.Event()
-    _on_signals(stopping)
+    _on_signals(stopping, is_last_word=place is None)
     up = Started()
-    sockets = _bind(settings, rooms)
+    sockets = _bind(settings, rooms, shared=place is not None)
     async with AsyncExitStack() as stack:
         if rooms.mailbox:
             await stack.enter_async_context(_mailbox(settings, sockets, up))
         worker: Worker | None = None
         if rooms.api or rooms.worker:
-            worker = await _start_house(settings, rooms, sockets, stack, up, child_environment)
+            worker = await _start_house(settings, rooms, sockets, stack, up, child_environment, place)
         spare_what_stays()
         started(up)
         await _until_stopped(stopping, worker)
@@ -89,6 +97,7 @@ async def _start_house(
     stack: AsyncExitStack,
     up: Started,
     child_environment: Mapping[str, str],
+    place: Place | None,
 ) -> Worker | None:
     apps = load_apps(settings)
     runtime = await stack.enter_async_context(open_runtime(settings, registry_of(apps), has_worker=rooms.worker))
@@ -112,12 +121,12 @@ async def _start_house(
         stack.push_async_callback(worker.stop, settings.grace_seconds)
         up.rooms.append("worker")
     if rooms.api:
-        await _start_api(runtime, submitter, sockets["api"], stack)
-        up.api_url = _url(settings.host, settings.api_port)
+        await _start_api(runtime, submitter, sockets["api"], stack, place)
+        up.api_url = url_of(settings.host, settings.api_port)
         up.rooms.append("api")
     elif "metrics" in sockets:
         await _start_metrics(runtime, sockets["metrics"], stack)
-        up.metrics_url = _url(settings.metrics_host, sockets["metrics"].getsockname()[1])
+        up.metrics_url = url_of(settings.metrics_host, sockets["metrics"].getsockname()[1])
     return worker
 
 
@@ -131,7 +140,9 @@ async def _start_metrics(runtime: Runtime, listener: socket.socket, stack: Async
     await stack.enter_async_context(serve(create_metrics_app(runtime, guards), listener))
 
 
-async def _start_api(runtime: Runtime, submitter: Submitter, listener: socket.socket, stack: AsyncExitStack) -> None:
+async def _start_api(
+    runtime: Runtime, submitter: Submitter, listener: socket.socket, stack: AsyncExitStack, place: Place | None
+) -> None:
     from treadle.admin.app import routes as admin_routes
     from treadle.admin.pulse import Pulse
     from treadle.api.app import create_app
@@ -142,17 +153,38 @@ async def _start_api(runtime: Runtime, submitter: Submitter, listener: socket.so
     watcher = Watcher(runtime)
     guards = Guards(runtime.settings, Throttle(runtime.clock.rising))
     pulse = Pulse(runtime)
-    api = create_app(runtime, submitter, watcher, guards, beside=admin_routes(runtime, pulse, guards))
+    tell: Callable[[], Told] | None = None
+    if place is not None:
+        counts = SharedCounts(runtime.metrics, place.shelf, place.number)
+        await stack.enter_async_context(_putting(counts))
+        tell = counts.tell
+    beside = admin_routes(runtime, pulse, guards)
+    api = create_app(runtime, submitter, watcher, guards, beside=beside, tell=tell)
     await stack.enter_async_context(serve(api, listener))
     stack.push_async_callback(watcher.aclose)
     pulse.start()
     stack.push_async_callback(pulse.stop)  # before the server, which would wait for the open pages' streams
 
 
-def _bind(settings: Settings, rooms: Rooms) -> dict[str, socket.socket]:
+@asynccontextmanager
+async def _putting(counts: SharedCounts) -> AsyncIterator[None]:
+    async def put() -> None:
+        while True:
+            counts.put()
+            await asyncio.sleep(PUT_SECONDS)
+
+    putting = asyncio.create_task(put())
+    try:
+        yield
+    finally:
+        putting.cancel()
+        counts.put()  # for who takes its place, where it alone ends
+
+
+def _bind(settings: Settings, rooms: Rooms, *, shared: bool) -> dict[str, socket.socket]:
     sockets: dict[str, socket.socket] = {}
     if rooms.api:
-        sockets["api"] = listen(settings.host, settings.api_port, "API_PORT")
+        sockets["api"] = listen(settings.host, settings.api_port, "API_PORT", shared=shared)
     elif rooms.worker and settings.metrics_port is not None:
         sockets["metrics"] = listen(settings.metrics_host, settings.metrics_port, "TREADLE_METRICS_PORT")
     if rooms.mailbox:
@@ -170,24 +202,27 @@ async def _mailbox(settings: Settings, sockets: dict[str, socket.socket], up: St
     mailbox = Mailbox(
         smtp_socket=sockets["smtp"],
         host_names=HostNames(settings.mailbox_host, settings.allowed_hosts),
-        api_url=_url(settings.host, settings.api_port),
+        api_url=url_of(settings.host, settings.api_port),
     )
     await mailbox.start()
     try:
         async with serve(mailbox.app, sockets["mailbox"]):
             up.smtp_address = f"{settings.mailbox_host}:{settings.mailbox_smtp_port}"
-            up.mailbox_url = _url(settings.mailbox_host, settings.mailbox_port)
+            up.mailbox_url = url_of(settings.mailbox_host, settings.mailbox_port)
             up.rooms.append("mailbox")
             yield
     finally:
         await mailbox.stop()
 
 
-def _on_signals(stopping: asyncio.Event) -> None:
+def _on_signals(stopping: asyncio.Event, *, is_last_word: bool) -> None:
+    """``is_last_word``: a second signal ends the process. A sibling hears the same one from its parent and, where it
+    is sent to all of a terminal or a service, once more from there: only the parent counts them.
+    """
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        if stopping.is_set():
+        if stopping.is_set() and is_last_word:
             # Asked twice: whoever asks does not want to wait; leases expire and others take over.
             logger.warning("stopped at once, on the second signal")
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -209,6 +244,7 @@ async def _until_stopped(stopping: asyncio.Event, worker: Worker | None) -> None
             continue
 
 
-def _url(host: str, port: int) -> str:
+def url_of(host: str, port: int) -> str:
+    """The address of what listens there."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"

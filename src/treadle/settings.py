@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     api_port: int
     host: str
+    api_processes: int
     database_url: str | None
     redis_url: str | None
     redis_prefix: str
@@ -220,6 +221,14 @@ _FAST_WORDS = "seconds of at least 0.01, fractions allowed"
 SETTINGS: tuple[Setting, ...] = (
     Setting("API_PORT", "api_port", "3000", _PORT, _PORT_WORDS, "port of the HTTP API"),
     Setting("TREADLE_HOST", "host", "127.0.0.1", _host, "a host name or address", "address the API listens on"),
+    Setting(
+        "TREADLE_API_PROCESSES",
+        "api_processes",
+        "1",
+        _integer(1, 64),
+        "a whole number from 1 to 64",
+        "processes that `treadle api` serves its port from; more than one needs PostgreSQL, and Linux",
+    ),
     Setting(
         "DATABASE_URL",
         "database_url",
@@ -501,6 +510,11 @@ def _contradictions(environment: Mapping[str, str], values: Mapping[str, Any]) -
     lease, heartbeat = values.get("lease_seconds"), values.get("heartbeat_seconds")
     if lease and heartbeat and round(heartbeat * 3, 6) > lease:
         problems.append("TREADLE_HEARTBEAT_SECONDS must be at most a third of TREADLE_LEASE_SECONDS")
+    if (values.get("api_processes") or 1) > 1 and (values.get("database_url") or "sqlite:").startswith("sqlite:"):
+        problems.append(
+            f"TREADLE_API_PROCESSES={values['api_processes']}: processes that share a SQLite file write one after "
+            "another, so that more of them do no more; leave it at 1, or name a PostgreSQL in DATABASE_URL"
+        )
     if values.get("failpoints") and not values.get("testing"):
         problems.append("TREADLE_FAILPOINTS is for tests and refused unless TREADLE_TESTING=1")
     if (

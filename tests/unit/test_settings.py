@@ -17,6 +17,7 @@ SECRET = "CANARY-hunter2-hunter2"
 DEFAULTS: dict[str, object] = {
     "api_port": 3000,
     "host": "127.0.0.1",
+    "api_processes": 1,
     "database_url": None,
     "redis_url": None,
     "redis_prefix": "",
@@ -190,6 +191,8 @@ def test_a_right_value_is_taken(env: str, text: str, value: object) -> None:
         ("TREADLE_APP", "shop", "module:name"),
         ("TREADLE_APP", "shop:app()", "module:name"),
         ("TREADLE_HOST", "a host", "host name or address"),
+        ("TREADLE_API_PROCESSES", "0", "a whole number from 1 to 64"),
+        ("TREADLE_API_PROCESSES", "65", "a whole number from 1 to 64"),
         ("TREADLE_HOST", "", "host name or address"),
         ("TREADLE_DATA_DIR", " ", "folder"),
         ("DATABASE_URL", "sqlite://", "sqlite:///PATH"),
@@ -294,6 +297,14 @@ def test_a_lease_outlives_three_beats(lease: str, heartbeat: str, is_right: bool
         parse_settings(environment)
     else:
         assert "at most a third of TREADLE_LEASE_SECONDS" in the_problem_of(environment)
+
+
+def test_more_than_one_api_process_needs_a_server_for_a_store() -> None:
+    two = {"TREADLE_API_PROCESSES": "2"}
+    for database in ({}, {"DATABASE_URL": "sqlite:///jobs.db"}):
+        assert the_problem_of({**two, **database}).startswith("TREADLE_API_PROCESSES=2: processes that share a SQLite")
+        assert parse_settings({"TREADLE_API_PROCESSES": "1", **database}).api_processes == 1
+    assert parse_settings({**two, "DATABASE_URL": "postgres://u@h/d"}).api_processes == 2
 
 
 def test_failpoints_are_refused_outside_tests() -> None:

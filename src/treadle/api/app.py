@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +17,7 @@ from treadle.hostname import HostNames
 from treadle.service.browse import Watcher
 from treadle.service.runtime import Runtime
 from treadle.service.submit import Submitter
+from treadle.telemetry.shared import Told
 from treadle.web.doors import Door, routes_of
 from treadle.web.guards import Guard, Guards
 from treadle.web.metrics import MetricsPage
@@ -24,10 +25,19 @@ from treadle.web.problems import NOT_FOUND, Refused
 
 
 def create_app(
-    runtime: Runtime, submitter: Submitter, watcher: Watcher, guards: Guards, beside: Sequence[Route] = ()
+    runtime: Runtime,
+    submitter: Submitter,
+    watcher: Watcher,
+    guards: Guards,
+    *,
+    beside: Sequence[Route] = (),
+    tell: Callable[[], Told] | None = None,
 ) -> Front:
-    """The ASGI application over ``runtime``; it opens and closes nothing. ``beside``: another room's routes."""
-    routes = [*routes_of(doors(runtime, submitter, watcher), guards), *beside]
+    """The ASGI application over ``runtime``; it opens and closes nothing.
+
+    ``beside``: another room's routes. ``tell``: what a scrape is answered with, where that is not this process alone.
+    """
+    routes = [*routes_of(doors(runtime, submitter, watcher, tell), guards), *beside]
     return _fronted(routes, runtime, runtime.settings.host)
 
 
@@ -44,7 +54,9 @@ def _fronted(routes: Sequence[Route], runtime: Runtime, host: str) -> Front:
     return Front(_Routing(routes), HostNames(host, runtime.settings.allowed_hosts), runtime.metrics)
 
 
-def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[Door]:
+def doors(
+    runtime: Runtime, submitter: Submitter, watcher: Watcher, tell: Callable[[], Told] | None = None
+) -> Sequence[Door]:
     """The route table; the first row that fits is taken."""
     jobs = Jobs(runtime, submitter, watcher)
     admin = Admin(runtime)
@@ -74,7 +86,7 @@ def doors(runtime: Runtime, submitter: Submitter, watcher: Watcher) -> Sequence[
         Door("POST", "/admin/queues/{name}/resume", Guard.ADMIN, admin.resume),
         Door("GET", "/health", Guard.PUBLIC, health.health),
         Door("GET", "/live", Guard.PUBLIC, health.live),
-        Door("GET", "/metrics", Guard.METRICS, MetricsPage(runtime).get),
+        Door("GET", "/metrics", Guard.METRICS, MetricsPage(runtime, tell).get),
     )
     return table
 

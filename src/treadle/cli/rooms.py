@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import uvloop
 
 from treadle.cli.loading import load_settings
 from treadle.environment import child_environment
-from treadle.server import Rooms, Started, run
+from treadle.listen import reserve
+from treadle.server import Rooms, Started, run, url_of
 from treadle.settings import Settings
+from treadle.siblings import Place, Siblings
 
 ROOMS = {
     "dev": Rooms(api=True, worker=True, mailbox=True),
@@ -23,8 +27,26 @@ ROOMS = {
 def serve(name: str, app: str | None = None) -> int:
     """Run the process called ``name``, one of ``ROOMS``, until it is told to stop; its exit code."""
     settings = load_settings(app)
+    if name == "api" and settings.api_processes > 1:
+        return _serve_together(settings)
+    return _run(run(settings, ROOMS[name], lambda up: _print(settings, up), child_environment()))
+
+
+def _serve_together(settings: Settings) -> int:
+    """The API from several processes: what this returns, or raises, may be a child's."""
+
+    def live(place: Place) -> int:
+        return _run(run(settings, ROOMS["api"], lambda _: place.say_up(), child_environment(), place=place))
+
+    count = settings.api_processes
+    started = Started(api_url=url_of(settings.host, settings.api_port), rooms=[f"api in {count} processes"])
+    with reserve(settings.host, settings.api_port, "API_PORT"):
+        return Siblings(count, live, lambda: _print(settings, started)).run()
+
+
+def _run(running: Coroutine[Any, Any, int]) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings, ROOMS[name], lambda up: _print(settings, up), child_environment()))
+        return runner.run(running)
 
 
 def _print(settings: Settings, up: Started) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from starlette.responses import Response
 from treadle.service.measure import Measuring
 from treadle.service.runtime import Runtime
 from treadle.telemetry.meters import Reading
+from treadle.telemetry.shared import Told
 from treadle.web.query import Query
 from treadle.web.request import Request
 
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
 class MetricsPage:
     """The endpoint; any process that listens may have it."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, tell: Callable[[], Told] | None = None) -> None:
+        """``tell``: what is told; ``None``, what this process's meters say."""
+        self._tell = tell if tell is not None else lambda: Told(runtime.metrics.read())
         self._measuring = Measuring(runtime)
 
     async def get(self, request: Request) -> Response:
@@ -32,19 +36,22 @@ class MetricsPage:
         await self._measuring.renew()
         accept = (request.field(b"accept") or b"").decode("latin-1")
         # Beside the loop: with many types and routes this is some milliseconds of text.
-        text, media_type = await asyncio.to_thread(exposed, self._runtime.metrics.read(), accept)
+        text, media_type = await asyncio.to_thread(exposed, self._tell(), accept)
         return Response(text, media_type=media_type)
 
 
-def exposed(readings: Sequence[Reading], accept: str = "") -> tuple[bytes, str]:
-    """``readings`` and the figures of this process (memory, CPU, open files) as bytes, and their media type."""
+def exposed(told: Told, accept: str = "") -> tuple[bytes, str]:
+    """Readings and the figures of the process or processes (memory, CPU, open files) as bytes, and their media type."""
     # Imported here: three megabytes that a process nobody scrapes does without.
     from prometheus_client import CollectorRegistry, ProcessCollector
     from prometheus_client.exposition import choose_encoder
 
     registry = CollectorRegistry()
-    registry.register(_Readings(readings))
-    ProcessCollector(registry=registry)
+    registry.register(_Readings(told.readings))
+    if told.pids:
+        registry.register(_Processes(told.pids, {reading.name for reading in told.readings}))
+    else:
+        ProcessCollector(registry=registry)
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type
 
@@ -58,6 +65,31 @@ class _Readings:
     def collect(self) -> Iterator[Metric]:
         for reading in self._readings:
             yield _family(reading)
+
+
+class _Processes:
+    """A collector of several processes' figures: their sums, but for the start, which is the first one's."""
+
+    def __init__(self, pids: Sequence[int], told: Collection[str]) -> None:
+        """``told``: what is told elsewhere already."""
+        self._pids = pids
+        self._told = told
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client import ProcessCollector
+
+        families: dict[str, Metric] = {}
+        values: defaultdict[str, list[float]] = defaultdict(list)
+        for pid in self._pids:
+            for family in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+                [sample] = family.samples  # of a process that has just ended there is no family
+                families[sample.name] = family
+                values[sample.name].append(sample.value)
+        for name, family in families.items():
+            if name not in self._told:
+                value = min(values[name]) if name == "process_start_time_seconds" else sum(values[name])
+                family.samples[:] = [family.samples[0]._replace(value=value)]
+                yield family
 
 
 def _family(reading: Reading) -> Metric:
