@@ -39,6 +39,7 @@ PLANS: dict[str, set[str]] = {
     "statuses": BY_ID,
     "orphans": PROCESSING,
     "beat": PROCESSING,
+    "beat_ids": BY_ID,
     "prune_workers": PROCESSING,
     "prune_final": STATUS | BY_ID,
     "prune_completed": BY_ID,
@@ -71,7 +72,7 @@ RUNNING = {"queues", "prune_workers", "orphans"}
 """They read all that runs now, which is little."""
 
 WINDOWED = {"page_all", "page_live", "page_status", "counts", "prune_completed"}
-FINDS_NONE = {"beat"}
+FINDS_NONE = {"beat", "beat_ids"}
 """No job points to the worker that asks."""
 BATCH, WINDOW, ROWS = 100, 1000, 30_000
 FILL = """

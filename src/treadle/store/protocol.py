@@ -317,8 +317,13 @@ class Store(Protocol):
         """Insert the lease row of a starting worker."""
         ...
 
-    async def beat(self, worker_id: WorkerId, running: int, now: datetime) -> list[HeldJob] | None:
-        """Raise the counter of a lease that has not ended, and tell all jobs that point to it; ``None``: ended."""
+    async def beat(
+        self, worker_id: WorkerId, running: int, now: datetime, ids: Sequence[JobId] | None = None
+    ) -> list[HeldJob] | None:
+        """Raise the counter of a lease that has not ended, and tell which jobs point to it; ``None``: ended.
+
+        ``ids``: look at those alone, which costs the same however much has run; ``None``: tell all there are.
+        """
         ...
 
     async def end_worker(self, worker_id: WorkerId, beat: int | None, now: datetime) -> bool:

@@ -167,6 +167,9 @@ class Runner:
             # Claimed under an identity that was lost meanwhile: the reaper takes these back.
             if worker_id == self._lease.worker_id:
                 attempts = [self._attempt(job) for job in jobs]
+        except BaseException:
+            self._lease.doubt()
+            raise
         finally:
             self._holding.end_claim(number, attempts)
         self._idle -= len(attempts)
@@ -209,6 +212,7 @@ class Runner:
                 logger.error("an outcome could not be settled", extra=_fields(attempt), exc_info=answer)
                 if outcome is _UNSETTLED:
                     self._drop(attempt)
+                    self._lease.doubt()
                 else:
                     # Dropped, the job would be released and run again, for ever: as a failure, its budget ends it.
                     again.append((attempt, _UNSETTLED))

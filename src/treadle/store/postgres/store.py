@@ -194,10 +194,15 @@ class PostgresStore:
         values = {name: getattr(worker, name) for name in SQL["register_worker"].parameters}
         await self._connections.write_lease(SQL["register_worker"], values)
 
-    async def beat(self, worker_id: WorkerId, running: int, now: datetime) -> list[HeldJob] | None:
+    async def beat(
+        self, worker_id: WorkerId, running: int, now: datetime, ids: Sequence[JobId] | None = None
+    ) -> list[HeldJob] | None:
         """See ``Store.beat``."""
-        values = {"worker_id": worker_id, "running": running, "now": now}
-        rows = await self._connections.write_lease(SQL["beat"], values)
+        values: dict[str, object] = {"worker_id": worker_id, "running": running, "now": now}
+        if ids is None:
+            rows = await self._connections.write_lease(SQL["beat"], values)
+        else:
+            rows = await self._connections.write_lease(SQL["beat_ids"], values | {"ids": ids})
         if not rows:
             return None
         return [HeldJob(job_id(row), row["attempts"], row["cancel_requested"]) for row in rows if row["id"] is not None]
