@@ -335,7 +335,10 @@ class Store(Protocol):
         ...
 
     async def orphans(self, limit: int) -> list[Orphan]:
-        """``processing`` jobs whose lease is ended or absent, at most ``limit``."""
+        """``processing`` jobs whose lease is ended or absent, at most ``limit``.
+
+        Absent ones may be seen minutes later: no lease's row goes while a job points to it.
+        """
         ...
 
     async def get(self, ids: Sequence[JobId], *, payload: bool = False) -> dict[JobId, StoredJob]:
@@ -351,11 +354,11 @@ class Store(Protocol):
         ...
 
     async def counts(self) -> dict[Status, int]:
-        """Jobs by status, each counted up to ``COUNT_CAP``."""
+        """Jobs by status, each counted up to ``COUNT_CAP``; of what runs and what is completed perhaps a little ago."""
         ...
 
     async def queues(self) -> list[QueueRecord]:
-        """Every queue that was declared or holds unfinished jobs, by name."""
+        """Every queue that was declared or holds unfinished jobs, by name; what runs perhaps as it was a little ago."""
         ...
 
     async def queue_names(self) -> list[str]:

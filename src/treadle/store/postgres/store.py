@@ -13,8 +13,9 @@ from treadle.states import Status, Verb
 from treadle.store.postgres import checking, reading, writing
 from treadle.store.postgres.connection import Connections
 from treadle.store.postgres.faults import CONNECTION_FAULTS, is_lost, refusal
+from treadle.store.postgres.orphans import Orphans
 from treadle.store.postgres.pruning import Pruning
-from treadle.store.postgres.rows import Row, claimed_job, job_id, orphan, published_type, stored_job, worker_record
+from treadle.store.postgres.rows import Row, claimed_job, job_id, published_type, stored_job, worker_record
 from treadle.store.postgres.scanning import Scanning
 from treadle.store.postgres.schema import bring_up_to_date, check_server
 from treadle.store.postgres.statement import SQL
@@ -57,6 +58,7 @@ class PostgresStore:
         self._accept_loss = accept_loss
         self._declared: set[str] = set()
         self._scanning = Scanning(self._connections)
+        self._orphans = Orphans(self._connections)
         self._pruning = Pruning(self._connections)
         self._statistics = Statistics(self._connections)
 
@@ -218,7 +220,7 @@ class PostgresStore:
 
     async def orphans(self, limit: int) -> list[Orphan]:
         """See ``Store.orphans``."""
-        return [orphan(row) for row in await self._connections.read(SQL["orphans"], {"limit": limit})]
+        return await self._orphans.find(limit)
 
     async def get(self, ids: Sequence[JobId], *, payload: bool = False) -> dict[JobId, StoredJob]:
         """See ``Store.get``."""

@@ -267,6 +267,11 @@ WITH standing AS MATERIALIZED (
 SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
+-- name: orphans_of
+SELECT id, type, attempts, crashes, max_crashes, backoff_base_seconds, backoff_cap_seconds, started_at, worker_id
+FROM jobs WHERE status = 'processing' AND worker_id = ANY (:worker_ids::uuid[])
+LIMIT :limit::int;
+
 -- name: orphans
 SELECT id, type, attempts, crashes, max_crashes, backoff_base_seconds, backoff_cap_seconds, started_at, worker_id
 FROM jobs

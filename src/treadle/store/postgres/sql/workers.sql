@@ -39,6 +39,9 @@ RETURNING id;
 SELECT id, host, pid, version, queues, concurrency, running, beat, started_at, beat_at, ended_at
 FROM workers WHERE ended_at IS NULL ORDER BY started_at, id;
 
+-- name: ended_workers
+SELECT id FROM workers WHERE ended_at IS NOT NULL;
+
 -- name: prune_workers
 -- A lease may go only when nothing points to it; absent and ended mean the same to the reaper anyway.
 DELETE FROM workers WHERE ended_at < :before::timestamptz
