@@ -48,7 +48,9 @@ PLANS: dict[str, set[str]] = {
     "page_status": STATUS,
     "page_live": QUEUED | PROCESSING,
     "counts": QUEUED | PROCESSING | STATUS | BY_ID,
+    "counts_few": STATUS,
     "queues": QUEUED | PROCESSING,
+    "lines": QUEUED,
 }
 FREE = {
     "insert",
@@ -70,10 +72,10 @@ FREE = {
     "analyze",
 }
 """Plain inserts, and statements that do not touch jobs."""
-RUNNING = {"queues", "prune_workers", "orphans"}
-"""They read all that runs now, which is little."""
+RUNNING = {"queues", "lines", "prune_workers", "orphans"}
+"""They read all that runs now, which is little, or of each line as much as is counted."""
 
-WINDOWED = {"page_all", "page_live", "page_status", "counts", "prune_completed"}
+WINDOWED = {"page_all", "page_live", "page_status", "counts", "counts_few", "prune_completed"}
 FINDS_NONE = {"beat", "beat_ids"}
 """No job points to the worker that asks."""
 BATCH, WINDOW, ROWS = 100, 1000, 30_000

@@ -12,6 +12,7 @@ from treadle.job import ClaimedJob, Orphan, StoredJob
 from treadle.states import Status, Verb
 from treadle.store.postgres import checking, reading, writing
 from treadle.store.postgres.connection import Connections
+from treadle.store.postgres.depths import Depths
 from treadle.store.postgres.faults import CONNECTION_FAULTS, is_lost, refusal
 from treadle.store.postgres.orphans import Orphans
 from treadle.store.postgres.pruning import Pruning
@@ -58,6 +59,7 @@ class PostgresStore:
         self._accept_loss = accept_loss
         self._declared: set[str] = set()
         self._scanning = Scanning(self._connections)
+        self._depths = Depths(self._connections)
         self._orphans = Orphans(self._connections)
         self._pruning = Pruning(self._connections)
         self._statistics = Statistics(self._connections)
@@ -172,7 +174,8 @@ class PostgresStore:
         return [(note.job_id, note.attempt) in written for note in notes]
 
     async def promote_due(self, limit: int, now: datetime) -> Promoted:
-        """See ``Store.promote_due``."""
+        """See ``Store.promote_due``. Every process that serves or works asks for it at least once a second."""
+        self._depths.told(now)
         return writing.promoted(await self._connections.write(SQL["promote_due"], {"limit": limit, "now": now}))
 
     async def operate(self, verb: Verb, ids: Sequence[JobId], now: datetime) -> list[Operated]:
@@ -243,11 +246,11 @@ class PostgresStore:
 
     async def counts(self) -> dict[Status, int]:
         """See ``Store.counts``."""
-        return await reading.counts(self._connections)
+        return await self._depths.counts()
 
     async def queues(self) -> list[QueueRecord]:
         """See ``Store.queues``."""
-        return await reading.queues(self._connections)
+        return await self._depths.queues()
 
     async def queue_names(self) -> list[str]:
         """See ``Store.queue_names``."""
