@@ -41,7 +41,9 @@ PLANS: dict[str, set[str]] = {
     "get": BY_ID,
     "statuses": BY_ID,
     "orphans": PROCESSING,
+    "orphans_of": PROCESSING,
     "beat": PROCESSING,
+    "beat_ids": BY_ID,
     "prune_workers": PROCESSING,
     "prune_final": STATUS | BY_ID,
     "prune_completed": BY_ID,
@@ -49,7 +51,9 @@ PLANS: dict[str, set[str]] = {
     "page_status": STATUS,
     "page_live": QUEUED | PROCESSING,
     "counts": QUEUED | PROCESSING | STATUS | BY_ID,
+    "counts_few": STATUS,
     "queues": QUEUED | PROCESSING,
+    "lines": QUEUED,
 }
 FREE = {
     "insert",
@@ -58,6 +62,7 @@ FREE = {
     "end_worker",
     "workers",
     "beats",
+    "ended_workers",
     "declare_queues",
     "set_paused",
     "queue_names",
@@ -71,11 +76,11 @@ FREE = {
     "analyze",
 }
 """Plain inserts, and statements that do not touch jobs."""
-RUNNING = {"queues", "prune_workers", "orphans"}
-"""They read all that runs now, which is little."""
+RUNNING = {"queues", "lines", "prune_workers", "orphans"}
+"""They read all that runs now, which is little, or of each line as much as is counted."""
 
-WINDOWED = {"page_all", "page_live", "page_status", "counts", "prune_completed"}
-FINDS_NONE = {"beat"}
+WINDOWED = {"page_all", "page_live", "page_status", "counts", "counts_few", "prune_completed"}
+FINDS_NONE = {"beat", "beat_ids"}
 """No job points to the worker that asks."""
 BATCH, WINDOW, ROWS = 100, 1000, 30_000
 FILL = """
@@ -100,6 +105,7 @@ VALUES: dict[str, Any] = {
     "now": NOW + timedelta(days=1),
     "before": NOW + timedelta(days=1),
     "worker_id": new_worker_id(),
+    "worker_ids": [f"{number:032x}" for number in range(2)],
     "running": 1,
     "types": ["TEST"],
     "queues": None,

@@ -11,7 +11,7 @@ import pytest
 from tests.builders import NOW, a_new_job
 from tests.conformance.steps import an_id_at, at, insert, inserted, scan
 from tests.postgres.conftest import Beside
-from treadle.errors import Unavailable
+from treadle.errors import OutcomeUnknown, Unavailable
 from treadle.ids import WorkerId
 from treadle.queue import Priority
 from treadle.store.postgres.marks import LONGEST_SECONDS, SLACK, Marks
@@ -158,6 +158,27 @@ async def test_a_claim_that_a_second_look_failed_for_is_not_lost(
 
     assert [job.id for job in await scan(marked, worker_id)] == [ahead]
     assert len(calls) == 2
+
+
+async def test_a_claim_whose_second_look_was_perhaps_done_fails_so_that_beats_look_for_it(
+    marked: PostgresStore, worker_id: WorkerId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind_it, ahead = await inserted(marked, now=behind()), await inserted(marked, now=at(1001))
+    connections = marked._connections
+    write, calls = connections.write, []
+
+    async def lose_the_second_answer(statement: object, values: object) -> object:
+        calls.append(statement)
+        answer = await write(statement, values)  # type: ignore[arg-type]
+        if len(calls) == 2:
+            raise OutcomeUnknown("no")
+        return answer
+
+    monkeypatch.setattr(connections, "write", lose_the_second_answer)
+
+    with pytest.raises(OutcomeUnknown):
+        await scan(marked, worker_id)
+    assert {behind_it, ahead} <= {job.job_id for job in await marked.beat(worker_id, 0, at(2)) or ()}
 
 
 async def test_dead_entries_under_an_open_transaction_are_not_walked_over_from_a_mark(

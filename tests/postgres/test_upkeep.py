@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.waiting import eventually
 from treadle.ids import JobId, WorkerId
 from treadle.states import Status, Verb
 from treadle.store.postgres import pruning
+from treadle.store.postgres.statement import SQL, Statement
 from treadle.store.postgres.statistics import FIRST_LOOK_ROWS
 from treadle.store.postgres.store import PostgresStore
 from treadle.store.protocol import Expiry
@@ -41,6 +43,45 @@ async def test_a_walk_over_what_may_not_go_is_made_in_portions_and_begins_again_
 
     assert removed == [{}, {}, {Status.COMPLETED: 3}, {}]
     assert await store.statuses(late) == {}
+
+
+async def test_a_backlog_goes_in_small_portions_with_rests_as_long_as_they_took(
+    store: PostgresStore, worker_id: WorkerId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "PORTION_ROWS", 4)
+    hours = iter([100.0, 100.5, 200.0, 202.0, 300.0, 300.0])
+    monkeypatch.setattr(pruning, "rising_seconds", lambda: next(hours))
+    ids = await finished(store, worker_id, Verb.COMPLETE, 12, first=0)
+    rests: list[tuple[float, int]] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append((seconds, len(await store.statuses(ids))))
+
+    monkeypatch.setattr(store._pruning, "_rest", rest)
+
+    assert await store.prune(COMPLETED, 10, NOW) == {Status.COMPLETED: 10}
+    assert rests == [(0.5 * pruning.RESTS, 8), (2.0 * pruning.RESTS, 4)]
+
+
+async def test_a_deletion_waits_for_no_flush_and_what_comes_after_it_does(
+    store: PostgresStore, worker_id: WorkerId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await finished(store, worker_id, Verb.COMPLETE, 3, first=0)
+    write = store._connections.write
+    settings: list[str] = []
+
+    async def noted(statement: Statement, values: Any) -> Any:
+        rows = await write(statement, values)
+        if statement is SQL["prune_completed"]:
+            settings.append(rows[0]["synchronous_commit"])
+        return rows
+
+    monkeypatch.setattr(store._connections, "write", noted)
+
+    assert await store.prune(COMPLETED, 10, NOW) == {Status.COMPLETED: 3}
+    async with store._connections._lane.borrow() as connection:  # the one that was used last
+        settings.append(await connection.fetchval("SHOW synchronous_commit"))
+    assert settings == ["off", "on"]
 
 
 async def test_a_look_that_is_too_short_is_followed_by_a_long_one(store: PostgresStore, worker_id: WorkerId) -> None:

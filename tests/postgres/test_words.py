@@ -16,6 +16,7 @@ MIGRATION = "\n".join(migration.sql for migration in read_migrations("treadle.st
 WORD = re.compile(r"'([a-z_]+)'")
 STATUSES = {status.value for status in Status}
 OTHER_WORDS = {
+    *("synchronous_commit", "off"),
     *("lock_timeout", "server_encoding", "transaction_read_only", "block_size", "jobs"),
     *("infinity", "hex", "invalid_parameter_value", "object"),  # of treadle_submit
     *("message", "traceback", "null"),  # of a kept error, when it is erased
@@ -73,6 +74,7 @@ def test_the_indexes_hold_what_their_verbs_start_from() -> None:
         ("promote_due", PROMOTED | QUEUED),
         ("cancel", RUNNING),
         ("orphans", RUNNING),
+        ("orphans_of", RUNNING),
         ("beat", RUNNING),
         ("prune_workers", RUNNING),
         ("prune_final", ENDED - COMPLETED),
@@ -80,6 +82,8 @@ def test_the_indexes_hold_what_their_verbs_start_from() -> None:
         ("page_status", STATUSES - QUEUED - RUNNING - COMPLETED),
         ("page_live", QUEUED | RUNNING),
         ("counts", STATUSES),
+        ("counts_few", STATUSES - QUEUED - COMPLETED),
+        ("lines", QUEUED),
         ("queues", QUEUED | RUNNING),
     ],
 )

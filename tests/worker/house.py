@@ -86,6 +86,8 @@ class WatchedStore(FaultyStore):
         self.notes: list[Note] = []
         self.written: list[str] = []
         """The names of beats and settles in the order in which they were sent."""
+        self.looks: list[Sequence[JobId] | None] = []
+        """What each beat asked for."""
 
     async def claim(self, request: ClaimRequest, now: datetime) -> list[ClaimedJob]:
         self.claims.append(request)
@@ -96,9 +98,12 @@ class WatchedStore(FaultyStore):
         self.written.append("settle")
         return await super().settle(moves, now)
 
-    async def beat(self, worker_id: WorkerId, running: int, now: datetime) -> list[HeldJob] | None:
+    async def beat(
+        self, worker_id: WorkerId, running: int, now: datetime, ids: Sequence[JobId] | None = None
+    ) -> list[HeldJob] | None:
         self.written.append("beat")
-        return await super().beat(worker_id, running, now)
+        self.looks.append(ids)
+        return await super().beat(worker_id, running, now, ids)
 
     async def note(self, notes: Sequence[Note], now: datetime) -> list[bool]:
         self.notes += notes

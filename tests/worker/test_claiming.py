@@ -21,6 +21,7 @@ from treadle.service import operate
 from treadle.service.queues import pause, resume
 from treadle.service.reap import take_back
 from treadle.states import Status
+from treadle.store.protocol import ClaimRequest
 from treadle.testing import FaultyDispatch
 
 Payload = dict[str, Any]
@@ -308,6 +309,70 @@ async def test_a_job_whose_claim_was_never_answered_is_released_and_runs(
         [[release], *_] = house.store.settles
         assert (release.verb, release.attempt) == ("release", 1)
         assert house.store.calls["beat"] - beats <= 6  # two to be sure, and a few for a busy machine
+
+
+async def claim_unnoticed(house: House, job_id: JobId) -> None:
+    """What a claim does that the server carries out after its connection was given up."""
+    lease = house.worker.lease
+    request = ClaimRequest(worker_id=lease.worker_id, limit=1, types=["RUN"], ids=[job_id])
+    assert len(await house.real_store.claim(request, house.runtime.clock.now())) == 1
+
+
+async def until_only_what_is_held_is_asked_for(house: House) -> None:
+    await eventually(lambda: bool(house.store.looks) and house.store.looks[-1] is not None)
+
+
+async def test_a_lost_answer_is_noticed_by_the_next_beats_although_most_ask_only_for_what_is_held(
+    registry: Registry, started: list[int]
+) -> None:
+    async with open_house(registry, {"TREADLE_LEASE_SECONDS": "30"}) as house:
+        await until_only_what_is_held_is_asked_for(house)
+        house.store.lose_answer("claim", times=1)
+        job_id = await house.submit("RUN")
+        await eventually(lambda: house.store.calls["claim"] >= 1)
+        beats = house.store.calls["beat"]
+
+        done = await house.until(job_id, Status.COMPLETED)
+
+        assert (done.attempt, len(started)) == (2, 1)
+        assert house.store.calls["beat"] - beats <= 6
+
+
+async def test_a_claim_that_failed_and_was_done_all_the_same_a_little_later_is_noticed_too(
+    registry: Registry, started: list[int]
+) -> None:
+    async with open_house(registry, {"TREADLE_LEASE_SECONDS": "30"}) as house:
+        await until_only_what_is_held_is_asked_for(house)
+        house.store.refuse("claim")
+        job_id = await house.submit("RUN")
+        await eventually(lambda: house.store.calls["claim"] >= 1)
+        await house.beats(3)
+
+        await claim_unnoticed(house, job_id)
+        house.store.heal()
+
+        assert (await house.until(job_id, Status.COMPLETED)).attempt == 2
+
+
+async def test_what_no_claim_failed_for_is_noticed_within_a_few_leases(registry: Registry, started: list[int]) -> None:
+    async with open_house(registry, {"TREADLE_LEASE_SECONDS": "0.5"}) as house:
+        await until_only_what_is_held_is_asked_for(house)
+        gate = house.store.hold("claim")
+        await eventually(gate.reached.is_set)
+        job_id = await house.submit("RUN")
+        await claim_unnoticed(house, job_id)
+        gate.open()
+
+        assert (await house.until(job_id, Status.COMPLETED)).attempt == 2
+
+
+async def test_a_beat_asks_for_what_is_held(registry: Registry, at_the_door: Door) -> None:
+    async with open_house(registry, {"TREADLE_LEASE_SECONDS": "30"}) as house:
+        ids = await house.submit_many("WAIT", 3)
+        await eventually(lambda: len(at_the_door.entered) == 3)
+        await house.beats(2)
+
+        assert sorted(house.store.looks[-1] or ()) == sorted(ids)
 
 
 async def test_a_claim_that_is_answered_late_is_not_released_meanwhile(registry: Registry, started: list[int]) -> None:

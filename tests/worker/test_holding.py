@@ -198,6 +198,50 @@ async def test_a_new_identity_starts_without_suspicions(holding: Holding, clock:
     assert holding.compare([STRAY], clock.rising()).unheld == []
 
 
+async def test_an_unknown_row_that_was_not_asked_for_is_as_suspect_as_before(
+    holding: Holding, clock: ManualClock
+) -> None:
+    holding.compare([STRAY], clock.rising())
+    holding.compare([], clock.rising(), is_whole=False)
+
+    assert holding.compare([STRAY], clock.rising()).unheld == [(STRAY.job_id, STRAY.attempt)]
+
+
+async def test_a_newer_attempt_of_a_held_job_is_released_by_looks_at_what_is_held_too(
+    holding: Holding, clock: ManualClock
+) -> None:
+    held = take(holding, clock, attempt=1)
+    newer = HeldJob(held.id, 2, False)
+
+    assert holding.compare([newer], clock.rising(), is_whole=False).unheld == []
+    assert holding.compare([newer], clock.rising(), is_whole=False).unheld == [(held.id, 2)]
+    assert holding.compare([newer], clock.rising(), is_whole=False).unheld == []
+
+
+async def test_a_look_is_clear_while_every_row_is_known(holding: Holding, clock: ManualClock) -> None:
+    held = take(holding, clock)
+
+    assert holding.compare([row_of(held)], clock.rising()).is_clear
+    assert not holding.compare([row_of(held), STRAY], clock.rising()).is_clear  # suspected
+    assert not holding.compare([row_of(held), STRAY], clock.rising()).is_clear  # to be released
+    assert holding.compare([row_of(held)], clock.rising()).is_clear
+
+
+async def test_what_is_being_settled_is_not_asked_for(holding: Holding, clock: ManualClock) -> None:
+    running, ended = take(holding, clock), take(holding, clock)
+    ended.is_settling = True
+
+    assert holding.in_question == [running.id]
+
+
+async def test_what_is_held_and_missing_is_lost_at_a_look_at_what_is_held_too(
+    holding: Holding, clock: ManualClock
+) -> None:
+    gone, kept = take(holding, clock), take(holding, clock)
+
+    assert holding.compare([row_of(kept)], clock.rising(), is_whole=False).lost == [gone]
+
+
 async def test_each_attempt_of_a_job_is_suspected_on_its_own(holding: Holding, clock: ManualClock) -> None:
     job_id: JobId = STRAY.job_id
     holding.compare([HeldJob(job_id, 1, False)], clock.rising())

@@ -57,6 +57,8 @@ class World:
         self.dying: list[Attempt] = []
         """Told that they are lost, and not gone yet: a handler may be stubborn."""
         self.beat_sent_at: float | None = None
+        self.beat_asked: list[JobId] | None = None
+        """What the beat asks for; ``None``: for everything."""
         self.beat_rows: list[HeldJob] | None = None
         self.released: set[tuple[JobId, int]] = set()
         self.steps: list[Callable[[int], None]] = [
@@ -153,15 +155,18 @@ class World:
     def send_beat(self, pick: int) -> None:
         if self.beat_sent_at is None:
             self.beat_sent_at = self.clock.rising()
+            self.beat_asked = self.holding.in_question if pick % 3 else None
 
     def apply_beat(self, pick: int) -> None:
         if self.beat_sent_at is not None and self.beat_rows is None:
-            self.beat_rows = [HeldJob(row.id, row.attempt, row.cancel_requested) for row in self.rows if row.is_ours]
+            asked = self.beat_asked
+            rows = [row for row in self.rows if row.is_ours and (asked is None or row.id in asked)]
+            self.beat_rows = [HeldJob(row.id, row.attempt, row.cancel_requested) for row in rows]
 
     def answer_beat(self, pick: int) -> None:
         if self.beat_sent_at is None or self.beat_rows is None:
             return
-        told = self.holding.compare(self.beat_rows, self.beat_sent_at)
+        told = self.holding.compare(self.beat_rows, self.beat_sent_at, is_whole=self.beat_asked is None)
         self.beat_sent_at = self.beat_rows = None
         out = {(row.id, attempt) for claim in self.claims for row, attempt in claim.committed}
         held = {(attempt.id, attempt.job.attempt) for attempt in self.holding.attempts}
@@ -211,7 +216,7 @@ class World:
 
     def beat(self, pick: int) -> None:
         for step in (self.answer_beat, self.send_beat, self.apply_beat, self.answer_beat):
-            step(0)
+            step(pick)
 
 
 @settings(max_examples=120, deadline=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from treadle.ids import WorkerId
+from treadle.ids import JobId, WorkerId
 from treadle.service.runtime import Runtime
 from treadle.store.protocol import HeldJob, WorkerRecord
 
@@ -14,9 +14,11 @@ async def register(runtime: Runtime, worker: WorkerRecord) -> None:
     await runtime.store.register_worker(worker)
 
 
-async def beat(runtime: Runtime, worker_id: WorkerId, running: int) -> list[HeldJob] | None:
-    """One beat; everything that points to this worker, or ``None``: its lease has ended."""
-    return await runtime.store.beat(worker_id, running, runtime.clock.now())
+async def beat(
+    runtime: Runtime, worker_id: WorkerId, running: int, ids: Sequence[JobId] | None
+) -> list[HeldJob] | None:
+    """One beat; what of ``ids`` points to this worker (``None``: all that does), or ``None``: its lease has ended."""
+    return await runtime.store.beat(worker_id, running, runtime.clock.now(), ids)
 
 
 async def end(runtime: Runtime, worker_id: WorkerId) -> None:

@@ -321,8 +321,13 @@ class Store(Protocol):
         """Insert the lease row of a starting worker."""
         ...
 
-    async def beat(self, worker_id: WorkerId, running: int, now: datetime) -> list[HeldJob] | None:
-        """Raise the counter of a lease that has not ended, and tell all jobs that point to it; ``None``: ended."""
+    async def beat(
+        self, worker_id: WorkerId, running: int, now: datetime, ids: Sequence[JobId] | None = None
+    ) -> list[HeldJob] | None:
+        """Raise the counter of a lease that has not ended, and tell which jobs point to it; ``None``: ended.
+
+        ``ids``: look at those alone, which costs the same however much has run; ``None``: tell all there are.
+        """
         ...
 
     async def end_worker(self, worker_id: WorkerId, beat: int | None, now: datetime) -> bool:
@@ -342,7 +347,10 @@ class Store(Protocol):
         ...
 
     async def orphans(self, limit: int) -> list[Orphan]:
-        """``processing`` jobs whose lease is ended or absent, at most ``limit``."""
+        """``processing`` jobs whose lease is ended or absent, at most ``limit``.
+
+        Absent ones may be seen minutes later: no lease's row goes while a job points to it.
+        """
         ...
 
     async def get(self, ids: Sequence[JobId], *, payload: bool = False) -> dict[JobId, StoredJob]:
@@ -358,11 +366,11 @@ class Store(Protocol):
         ...
 
     async def counts(self) -> dict[Status, int]:
-        """Jobs by status, each counted up to ``COUNT_CAP``."""
+        """Jobs by status, each counted up to ``COUNT_CAP``; of what runs and what is completed perhaps a little ago."""
         ...
 
     async def queues(self) -> list[QueueRecord]:
-        """Every queue that was declared or holds unfinished jobs, by name."""
+        """Every queue that was declared or holds unfinished jobs, by name; what runs perhaps as it was a little ago."""
         ...
 
     async def queue_names(self) -> list[str]:

@@ -204,9 +204,11 @@ class FaultyStore:
         """See ``Store.register_worker``."""
         await self._through("register_worker", lambda: self._store.register_worker(worker))
 
-    async def beat(self, worker_id: WorkerId, running: int, now: datetime) -> list[HeldJob] | None:
+    async def beat(
+        self, worker_id: WorkerId, running: int, now: datetime, ids: Sequence[JobId] | None = None
+    ) -> list[HeldJob] | None:
         """See ``Store.beat``."""
-        return await self._through("beat", lambda: self._store.beat(worker_id, running, now))
+        return await self._through("beat", lambda: self._store.beat(worker_id, running, now, ids))
 
     async def end_worker(self, worker_id: WorkerId, beat: int | None, now: datetime) -> bool:
         """See ``Store.end_worker``."""

@@ -20,6 +20,8 @@ class Comparison:
     """Somebody asked them to stop."""
     unheld: list[tuple[JobId, int]] = field(default_factory=list)
     """Ours there, not held here, and no claim is out that could still bring them: release."""
+    is_clear: bool = True
+    """Whether no row was unknown."""
 
 
 class Holding:
@@ -63,13 +65,20 @@ class Holding:
         self._suspects.clear()
         return dropped
 
-    def compare(self, rows: Sequence[HeldJob], sent_at: float) -> Comparison:
+    @property
+    def in_question(self) -> list[JobId]:
+        """What a beat has to ask for, in order to hear of every loss and every cancel request."""
+        return [job_id for job_id, attempt in self._held.items() if not attempt.is_settling]
+
+    def compare(self, rows: Sequence[HeldJob], sent_at: float, *, is_whole: bool = True) -> Comparison:
         """Compare a beat's answer, sent at ``sent_at`` rising seconds, with what is held.
+
+        ``is_whole``: the rows are all that point here; else those of what was ``in_question`` at ``sent_at``.
 
         The race that decides the rules: a claim or a settle may commit before the beat and answer after it. So
         an attempt taken since the beat was sent is not yet missed, one being settled hears its fate from the
-        settle, and an unknown row is released only when it is still there at a later beat and every claim that
-        was out when it was first seen has ended.
+        settle, and an unknown row is released only when it is still there at a later look at it and every claim
+        that was out when it was first seen has ended.
         """
         told = Comparison()
         there = {row.job_id: row for row in rows}
@@ -80,7 +89,8 @@ class Holding:
                     told.cancelled.append(attempt)
             elif attempt.claimed_at < sent_at and not attempt.is_settling:
                 told.lost.append(attempt)
-        suspects: dict[tuple[JobId, int], int] = {}
+        # What was not asked for is as suspect as before.
+        suspects = {} if is_whole else dict(self._suspects)
         oldest_claim = min(self._claims, default=self._next_claim)
         for row in rows:
             held = self._held.get(row.job_id)
@@ -92,7 +102,9 @@ class Holding:
                 suspects[name] = self._next_claim
             elif oldest_claim >= first_seen:
                 told.unheld.append(name)
+                suspects.pop(name, None)
             else:
                 suspects[name] = first_seen
         self._suspects = suspects
+        told.is_clear = not suspects and not told.unheld
         return told

@@ -17,6 +17,7 @@ from treadle.service.settle import Settler
 from treadle.store.protocol import WorkerRecord
 from treadle.worker.attempt import StopReason
 from treadle.worker.holding import Holding
+from treadle.worker.looks import Looks
 
 logger = logging.getLogger("treadle.worker")
 
@@ -31,6 +32,7 @@ class Lease:
         self._version = version
         self._valid_until = 0.0
         self._beaten = asyncio.Event()
+        self._looks = Looks(runtime.settings.lease_seconds)
         self.worker_id: WorkerId = new_worker_id()
 
     @property
@@ -41,6 +43,7 @@ class Lease:
     async def begin(self) -> None:
         """Register a new identity, waiting for the store as long as it takes."""
         self.worker_id = new_worker_id()
+        self._looks = Looks(self._runtime.settings.lease_seconds)
         while True:
             try:
                 sent_at = self._runtime.clock.rising()
@@ -51,11 +54,17 @@ class Lease:
                 self._valid_until = sent_at + self._runtime.settings.lease_seconds
                 return
 
+    def doubt(self) -> None:
+        """A job may point to this worker without its knowing: a claim was not answered. Beats look for it."""
+        self._looks.doubt(self._runtime.clock.rising())
+
     async def beat_once(self) -> bool:
         """One beat and its consequences; whether the store answered."""
         sent_at = self._runtime.clock.rising()
+        is_whole = self._looks.is_whole(sent_at)
+        asked = None if is_whole else self._holding.in_question
         try:
-            rows = await workers.beat(self._runtime, self.worker_id, len(self._holding))
+            rows = await workers.beat(self._runtime, self.worker_id, len(self._holding), asked)
         except Unavailable as error:
             logger.warning("a beat failed: %s; handlers go on, outcomes are kept", error, extra=self._fields)
             return False
@@ -63,7 +72,11 @@ class Lease:
             await self._begin_anew()
             return True
         self._valid_until = sent_at + self._runtime.settings.lease_seconds
-        told = self._holding.compare(rows, sent_at)
+        told = self._holding.compare(rows, sent_at, is_whole=is_whole)
+        if is_whole:
+            self._looks.looked(sent_at)
+        if not told.is_clear:
+            self.doubt()
         for attempt in told.lost:
             logger.warning("a job is no longer this worker's: its outcome is dropped", extra=self._job(attempt.id))
             attempt.stop(StopReason.LOST)
@@ -92,7 +105,7 @@ class Lease:
 
     async def end(self) -> None:
         """Release everything that still points here, then end the lease. Raises ``Unavailable``."""
-        rows = await workers.beat(self._runtime, self.worker_id, 0)
+        rows = await workers.beat(self._runtime, self.worker_id, 0, None)
         await self._release([(row.job_id, row.attempt) for row in rows or ()])
         await workers.end(self._runtime, self.worker_id)
 

@@ -82,10 +82,9 @@ class Runner:
                     ids = await self._take(limit, wait_seconds)
                 if ids is None:
                     self._reserve(limit)
-                    if (found := await self._claim(None, limit)) is not None:
-                        search.scanned(found, limit, self._runtime.clock.rising())
-                        grown_seconds = min(2 * pause_seconds, settings.reconcile_seconds)
-                        pause_seconds = settings.poll_seconds if found else grown_seconds
+                    has_found = await self._claim_by_scan(search, limit)
+                    grown_seconds = min(2 * pause_seconds, settings.reconcile_seconds)
+                    pause_seconds = settings.poll_seconds if has_found else grown_seconds
                     continue
                 await self._turn.acquire()
                 # Reserved before its task runs: this loop is here again first.
@@ -93,6 +92,12 @@ class Runner:
                 claiming = claims.create_task(self._claim_hinted(search, ids))
                 if search.is_probing:
                     await claiming  # what it finds decides how to go on
+
+    async def _claim_by_scan(self, search: Search, limit: int) -> bool:
+        found = await self._claim(None, limit)
+        if found is not None:
+            search.scanned(found, limit, self._runtime.clock.rising())
+        return found is None or bool(found)
 
     async def _claim_hinted(self, search: Search, ids: Sequence[JobId]) -> None:
         try:
@@ -105,12 +110,16 @@ class Runner:
         """Write the newest progress of each attempt once a second."""
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
-            told = [(a, p) for a in self._holding.attempts if (p := a.take_new_progress()) is not None]
-            notes = [self._settler.note(Note(a.id, a.job.attempt, progress=p)) for a, p in told]
-            answers = await asyncio.gather(*notes, return_exceptions=True)
-            for (attempt, _), answer in zip(told, answers, strict=True):
-                if isinstance(answer, BaseException):
-                    attempt.renew_progress()
+            await self._write_progress()
+
+    async def _write_progress(self) -> None:
+        # Not in the loop above: its names would hold the jobs, megabytes each, through its sleep.
+        told = [(a, p) for a in self._holding.attempts if (p := a.take_new_progress()) is not None]
+        notes = [self._settler.note(Note(a.id, a.job.attempt, progress=p)) for a, p in told]
+        answers = await asyncio.gather(*notes, return_exceptions=True)
+        for (attempt, _), answer in zip(told, answers, strict=True):
+            if isinstance(answer, BaseException):
+                attempt.renew_progress()
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait until no slot runs and everything is settled; whether that came true in time."""
@@ -203,6 +212,9 @@ class Runner:
             if worker_id == self._lease.worker_id:
                 now = self._runtime.clock.rising()
                 attempts = [Attempt(job, worker_id, self._home, now) for job in jobs]
+        except BaseException:
+            self._lease.doubt()
+            raise
         finally:
             self._holding.end_claim(number, attempts)
             self._idle -= len(attempts)
@@ -237,6 +249,7 @@ class Runner:
                 logger.error("an outcome could not be settled", extra=_fields(attempt), exc_info=answer)
                 if outcome is _UNSETTLED:
                     self._drop(attempt)
+                    self._lease.doubt()
                 else:
                     # Dropped, the job would be released and run again, for ever: as a failure, its budget ends it.
                     again.append((attempt, _UNSETTLED))

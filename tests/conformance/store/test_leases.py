@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders import a_worker
 from tests.conformance.steps import a_worker_in, at, claim, inserted, operate, settle, started
-from treadle.ids import WorkerId, new_worker_id
+from treadle.ids import WorkerId, new_job_id, new_worker_id
 from treadle.states import Verb
 from treadle.store.protocol import HeldJob, Store
 
@@ -92,6 +92,45 @@ async def test_a_beat_tells_what_points_to_the_worker_and_what_was_asked_to_stop
         (foreign, 1),
         (ended.id, 2),
     }
+
+
+async def test_a_beat_for_some_jobs_tells_which_of_them_point_to_the_worker_and_no_others(
+    store: Store, worker_id: WorkerId
+) -> None:
+    other = await a_worker_in(store)
+    plain, asked, given_back, unasked = [await started(store, worker_id) for _ in range(4)]
+    await operate(store, Verb.CANCEL, asked.id)
+    await settle(store, given_back.id, 1, Verb.RELEASE)
+    await claim(store, worker_id, given_back.id)
+    queued, foreign = [await inserted(store) for _ in range(2)]
+    await claim(store, other, foreign)
+    done = await started(store, worker_id)
+    await settle(store, done.id, 1, Verb.COMPLETE, result=b"1")
+
+    asked_for = [plain.id, asked.id, given_back.id, queued, foreign, done.id, new_job_id()]
+    held = await store.beat(worker_id, 4, at(2), asked_for)
+
+    assert held is not None
+    assert sorted(held, key=lambda job: job.job_id) == sorted(
+        [HeldJob(plain.id, 1, False), HeldJob(asked.id, 1, True), HeldJob(given_back.id, 2, False)],
+        key=lambda job: job.job_id,
+    )
+    assert unasked.id in {job.job_id for job in await store.beat(worker_id, 4, at(3)) or ()}
+
+
+async def test_a_beat_for_no_job_counts_and_tells_none(store: Store, worker_id: WorkerId) -> None:
+    await started(store, worker_id)
+
+    assert await store.beat(worker_id, 0, at(2), []) == []
+
+    assert await beat_of(store, worker_id) == 1
+
+
+async def test_a_beat_for_some_jobs_of_an_ended_lease_is_none(store: Store, worker_id: WorkerId) -> None:
+    job = await started(store, worker_id)
+    await store.end_worker(worker_id, None, at(1))
+
+    assert await store.beat(worker_id, 1, at(2), [job.id]) is None
 
 
 async def test_a_beat_of_an_ended_lease_is_none_and_revives_nothing(store: Store, worker_id: WorkerId) -> None:

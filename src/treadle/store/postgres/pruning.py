@@ -1,10 +1,16 @@
-"""Prune: what is past its retention goes, a bounded portion at a time."""
+"""Prune: what is past its retention goes, a bounded portion at a time.
+
+A submission that commits behind a deletion flushes its log too, and shares the processor with it. So portions are
+small, and each is followed by a rest that is longer the longer it took: a server under load is left alone the more.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from treadle.clock import rising_seconds
 from treadle.errors import OutcomeUnknown, Unavailable
 from treadle.ids import JobId
 from treadle.states import FINAL, Status
@@ -19,6 +25,10 @@ WINDOW_ROWS = 20_000
 NEAR = 2
 """Times the wanted ones: what the look before it reads. While a backlog of expired jobs goes, nearly all that are read
 go, and reading all of a window for each portion cost six times as many pages, and submissions their p99."""
+PORTION_ROWS = 100
+"""Completed jobs that go at once, while a backlog of expired ones does."""
+RESTS = 4
+"""Times a portion's own time that is rested after it."""
 _BELOW_ALL = JobId("00000000-0000-0000-0000-000000000000")
 
 
@@ -61,13 +71,31 @@ class Pruning:
             if rows := await self._connections.write(SQL["prune_final"], values):
                 yield len(rows)
             return
-        for window in (min(NEAR * limit, WINDOW_ROWS), WINDOW_ROWS):
-            removed, is_end = await self._prune_completed(values, limit, window)
+        async for gone in self._completed(values, limit):
+            yield gone
+
+    async def _completed(self, values: Mapping[str, object], limit: int) -> AsyncIterator[int]:
+        while True:
+            portion = min(PORTION_ROWS, limit)
+            window = min(NEAR * portion, WINDOW_ROWS)
+            began = rising_seconds()
+            removed, is_end = await self._prune_completed(values, portion, window)
+            took = rising_seconds() - began
             if removed:
                 yield removed
             limit -= removed
-            if not limit or is_end or window == WINDOW_ROWS:
+            if not limit or is_end:
                 return
+            if removed < portion:
+                break
+            await self._rest(RESTS * took)
+        if window < WINDOW_ROWS:  # few of the old ones are completed: one long look for all that is still wanted
+            removed, _ = await self._prune_completed(values, limit, WINDOW_ROWS)
+            if removed:
+                yield removed
+
+    async def _rest(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     async def _prune_completed(self, values: Mapping[str, object], limit: int, window: int) -> tuple[int, bool]:
         """One look; how many went, and whether it came to the end of what may have expired."""

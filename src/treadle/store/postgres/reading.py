@@ -8,13 +8,11 @@ from treadle.states import Status
 from treadle.store.postgres.connection import Connections
 from treadle.store.postgres.rows import job_id
 from treadle.store.postgres.statement import SQL
-from treadle.store.protocol import COUNT_CAP, JobFilter, QueueRecord
+from treadle.store.protocol import JobFilter
 
 WINDOW_ROWS = 20_000
 """A filter no index helps with looks at this many jobs a page, then hands out a cursor: 14 ms, where a plain WHERE
 took 2.5 s for a type that was rare among ten million."""
-COUNT_WINDOW_ROWS = 1_000_000
-"""How many of the oldest jobs are looked at to count completed ones, which are in no index."""
 
 _ABOVE_ALL = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _LIVE = frozenset({Status.QUEUED, Status.PROCESSING})
@@ -72,25 +70,3 @@ async def _look(
 def is_wanted(job: StoredJob, wanted: JobFilter) -> bool:
     """Whether ``job`` still is what a page was asked for; the rest of it never changes."""
     return wanted.statuses is None or job.status in wanted.statuses
-
-
-async def counts(connections: Connections) -> dict[Status, int]:
-    """See ``Store.counts``."""
-    rows = await connections.read(SQL["counts"], {"cap": COUNT_CAP, "window": COUNT_WINDOW_ROWS})
-    return {Status(row["status"]): row["count"] for row in rows}
-
-
-async def queues(connections: Connections) -> list[QueueRecord]:
-    """See ``Store.queues``."""
-    return [
-        QueueRecord(
-            name=row["name"],
-            paused_at=row["paused_at"],
-            high=row["high"],
-            default=row["standard"],
-            processing=row["processing"],
-            oldest_high_at=row["oldest_high_at"],
-            oldest_default_at=row["oldest_default_at"],
-        )
-        for row in await connections.read(SQL["queues"], {"cap": COUNT_CAP})
-    ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from treadle.clock import rising_seconds
-from treadle.errors import Unavailable
+from treadle.errors import OutcomeUnknown, Unavailable
 from treadle.job import ClaimedJob
 from treadle.queue import PRIORITY_BY_LABEL, Priority
 from treadle.store.postgres.connection import Connections
@@ -36,10 +36,10 @@ class Scanning:
         if marks and len(rows) < request.limit and self._marks.may_look_behind(rising_seconds()):
             try:
                 rows += await self._scan(request, request.limit - len(rows), {}, now)
-            except Unavailable:
-                if not rows:
-                    raise
-                # What the first scan claimed is claimed. Had the second claimed more, the next beat releases it.
+            except Unavailable as error:
+                if not rows or isinstance(error, OutcomeUnknown):
+                    raise  # had it claimed more, nobody would look for that soon: beats release what both claimed
+                # What the first scan claimed is claimed, and the second surely claimed nothing.
         self._is_idle = not rows
         rows.sort(key=self._place)
         for row in reversed(rows):

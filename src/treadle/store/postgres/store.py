@@ -12,9 +12,11 @@ from treadle.job import ClaimedJob, Orphan, StoredJob
 from treadle.states import Status, Verb
 from treadle.store.postgres import checking, reading, writing
 from treadle.store.postgres.connection import Connections
+from treadle.store.postgres.depths import Depths
 from treadle.store.postgres.faults import CONNECTION_FAULTS, is_lost, refusal
+from treadle.store.postgres.orphans import Orphans
 from treadle.store.postgres.pruning import Pruning
-from treadle.store.postgres.rows import Row, claimed_job, job_id, orphan, published_type, stored_job, worker_record
+from treadle.store.postgres.rows import Row, claimed_job, job_id, published_type, stored_job, worker_record
 from treadle.store.postgres.scanning import Scanning
 from treadle.store.postgres.schema import bring_up_to_date, check_server
 from treadle.store.postgres.statement import SQL
@@ -57,6 +59,8 @@ class PostgresStore:
         self._accept_loss = accept_loss
         self._declared: set[str] = set()
         self._scanning = Scanning(self._connections)
+        self._depths = Depths(self._connections)
+        self._orphans = Orphans(self._connections)
         self._pruning = Pruning(self._connections)
         self._statistics = Statistics(self._connections)
 
@@ -166,6 +170,7 @@ class PostgresStore:
 
     async def promote_due(self, limit: int, now: datetime) -> Promoted:
         """See ``Store.promote_due``. Most looks find nothing due: they change nothing, and need no plan made."""
+        self._depths.told(now)
         next_due = await self._connections.read(SQL["next_due"], {})
         if not next_due or next_due[0]["run_at"] > now:
             return Promoted((), next_due[0]["run_at"] if next_due else None)
@@ -192,10 +197,15 @@ class PostgresStore:
         values = {name: getattr(worker, name) for name in SQL["register_worker"].parameters}
         await self._connections.write_lease(SQL["register_worker"], values)
 
-    async def beat(self, worker_id: WorkerId, running: int, now: datetime) -> list[HeldJob] | None:
+    async def beat(
+        self, worker_id: WorkerId, running: int, now: datetime, ids: Sequence[JobId] | None = None
+    ) -> list[HeldJob] | None:
         """See ``Store.beat``."""
-        values = {"worker_id": worker_id, "running": running, "now": now}
-        rows = await self._connections.write_lease(SQL["beat"], values)
+        values: dict[str, object] = {"worker_id": worker_id, "running": running, "now": now}
+        if ids is None:
+            rows = await self._connections.write_lease(SQL["beat"], values)
+        else:
+            rows = await self._connections.write_lease(SQL["beat_ids"], values | {"ids": ids})
         if not rows:
             return None
         return [HeldJob(job_id(row), row["attempts"], row["cancel_requested"]) for row in rows if row["id"] is not None]
@@ -217,7 +227,7 @@ class PostgresStore:
 
     async def orphans(self, limit: int) -> list[Orphan]:
         """See ``Store.orphans``."""
-        return [orphan(row) for row in await self._connections.read(SQL["orphans"], {"limit": limit})]
+        return await self._orphans.find(limit)
 
     async def get(self, ids: Sequence[JobId], *, payload: bool = False) -> dict[JobId, StoredJob]:
         """See ``Store.get``."""
@@ -240,11 +250,11 @@ class PostgresStore:
 
     async def counts(self) -> dict[Status, int]:
         """See ``Store.counts``."""
-        return await reading.counts(self._connections)
+        return await self._depths.counts()
 
     async def queues(self) -> list[QueueRecord]:
         """See ``Store.queues``."""
-        return await reading.queues(self._connections)
+        return await self._depths.queues()
 
     async def queue_names(self) -> list[str]:
         """See ``Store.queue_names``."""

@@ -42,7 +42,7 @@ from treadle.store.sqlite.rows import (
     worker_parameters,
     worker_record,
 )
-from treadle.store.sqlite.writing import SQL
+from treadle.store.sqlite.writing import SQL, json_list
 
 OLDEST_SQLITE = (3, 38, 0)
 """RETURNING came with 3.35, json built in with 3.38; Debian 12 has 3.40."""
@@ -166,14 +166,19 @@ class SQLiteStore:
             lambda connection: connection.execute(SQL["register_worker"], worker_parameters(worker))
         )
 
-    async def beat(self, worker_id: WorkerId, running: int, now: datetime) -> list[HeldJob] | None:
+    async def beat(
+        self, worker_id: WorkerId, running: int, now: datetime, ids: Sequence[JobId] | None = None
+    ) -> list[HeldJob] | None:
         """See ``Store.beat``."""
         parameters = {"worker_id": worker_id, "running": running, "now": to_micros(now)}
 
         def work(connection: sqlite3.Connection) -> list[HeldJob] | None:
             if connection.execute(SQL["beat"], parameters).rowcount == 0:
                 return None
-            rows = connection.execute(SQL["held"], {"worker_id": worker_id})
+            if ids is None:
+                rows = connection.execute(SQL["held"], {"worker_id": worker_id})
+            else:
+                rows = connection.execute(SQL["held_ids"], {"worker_id": worker_id, "ids": json_list(ids)})
             return [HeldJob(JobId(row["id"]), row["attempt"], bool(row["cancel_requested"])) for row in rows]
 
         return await self._connections.write(work)

@@ -277,6 +277,11 @@ WITH standing AS MATERIALIZED (
 SELECT id, standing.status AS before, changed.status AS after, type, queue, priority
 FROM standing LEFT JOIN changed USING (id);
 
+-- name: orphans_of
+SELECT id, type, attempts, crashes, max_crashes, backoff_base_seconds, backoff_cap_seconds, started_at, worker_id
+FROM jobs WHERE status = 'processing' AND worker_id = ANY (:worker_ids::uuid[])
+LIMIT :limit::int;
+
 -- name: orphans
 SELECT id, type, attempts, crashes, max_crashes, backoff_base_seconds, backoff_cap_seconds, started_at, worker_id
 FROM jobs
@@ -306,7 +311,8 @@ DELETE FROM jobs job USING expired WHERE job.id = expired.id RETURNING job.id;
 
 -- name: prune_completed
 -- Completed jobs are in no index but that of the ids, whose beginning the last call may have emptied: its entries
--- stand there until a vacuum. So the walk goes on behind where the last one ended, over a bounded window.
+-- stand there until a vacuum. So the walk goes on behind where the last one ended, over a bounded window. Nobody waits
+-- for its flush: what a crash of the server brings back goes again.
 WITH looked AS MATERIALIZED (
   SELECT id, status, finished_at FROM jobs
   WHERE id > :after::uuid AND id < :cutoff::uuid ORDER BY id LIMIT :window::int
@@ -317,7 +323,8 @@ WITH looked AS MATERIALIZED (
 ), deleted AS (
   DELETE FROM jobs job USING expired WHERE job.id = expired.id RETURNING job.id
 )
-SELECT (SELECT count(*) FROM deleted) AS removed, (SELECT count(*) FROM looked) AS looked,
+SELECT set_config('synchronous_commit', 'off', true) AS synchronous_commit,
+       (SELECT count(*) FROM deleted) AS removed, (SELECT count(*) FROM looked) AS looked,
        (SELECT id FROM deleted ORDER BY id DESC LIMIT 1) AS last_deleted,
        (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last_looked;
 

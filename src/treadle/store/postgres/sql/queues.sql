@@ -28,6 +28,34 @@ FROM queues
   ) AS running ON running.queue = name
 ORDER BY name;
 
+-- name: lines
+-- The same of the lines alone, each from its mark on.
+WITH mark AS MATERIALIZED (
+  SELECT queue, priority, queued_at
+  FROM unnest(:mark_queues::text[], :mark_priorities::text[], :marks::timestamptz[])
+    AS mark (queue, priority, queued_at)
+)
+SELECT name, paused_at, high.depth AS high, standard.depth AS standard, high.oldest AS oldest_high_at,
+       standard.oldest AS oldest_default_at
+FROM queues
+  LEFT JOIN mark AS high_mark ON high_mark.queue = name AND high_mark.priority = 'high'
+  LEFT JOIN mark AS standard_mark ON standard_mark.queue = name AND standard_mark.priority = 'default'
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS depth, min(queued_at) AS oldest FROM (
+      SELECT queued_at FROM jobs
+      WHERE status = 'queued' AND queue = name AND priority = 'high'
+        AND queued_at >= coalesce(high_mark.queued_at, '-infinity')
+      ORDER BY queued_at, id LIMIT :cap::int) AS line
+  ) AS high
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS depth, min(queued_at) AS oldest FROM (
+      SELECT queued_at FROM jobs
+      WHERE status = 'queued' AND queue = name AND priority = 'default'
+        AND queued_at >= coalesce(standard_mark.queued_at, '-infinity')
+      ORDER BY queued_at, id LIMIT :cap) AS line
+  ) AS standard
+ORDER BY name;
+
 -- name: queue_names
 SELECT name FROM queues ORDER BY name;
 

@@ -149,6 +149,10 @@ WHERE id = :id AND status IN (SELECT value FROM json_each(:sources));
 -- name: held
 SELECT id, attempt, cancel_requested FROM jobs INDEXED BY jobs_processing WHERE status = 'processing' AND worker_id = :worker_id;
 
+-- name: held_ids
+SELECT id, attempt, cancel_requested FROM jobs
+WHERE id IN (SELECT value FROM json_each(:ids)) AND worker_id = :worker_id;
+
 -- name: orphans
 SELECT j.id, j.type, j.attempt, j.crashes, j.max_crashes, j.backoff_base_seconds, j.backoff_cap_seconds,
        j.started_at, j.worker_id
