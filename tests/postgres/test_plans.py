@@ -180,7 +180,8 @@ def _batch() -> dict[str, Any]:
         "ending_verbs": ["complete"], "ending_targets": ["completed"], "ending_cancelled_targets": ["completed"],
         "ending_is_final": [True], "ending_snoozes": [0], "ending_keeps_error": [False],
     }  # fmt: skip
-    return {"ids": ids, **{name: [value] * BATCH for name, value in many.items()}, **endings}
+    shared: dict[str, Any] = {"attempt": None, "result": None}
+    return {"ids": ids, **{name: [value] * BATCH for name, value in many.items()}, **endings, **shared}
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
