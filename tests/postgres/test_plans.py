@@ -128,8 +128,10 @@ VALUES: dict[str, Any] = {
     "mark_priorities": ["high"],
     "marks": [NOW - timedelta(days=9)],
     "max_kept_errors": 25,
+    "result": b"null",
+    "attempt": 1,
 }
-TARGETS = {"cancel": "cancelled", "requeue": "queued", "bury": "dead"}
+TARGETS = {"complete": "completed", "cancel": "cancelled", "requeue": "queued", "bury": "dead"}
 STATUSES = {"page_live": ["queued", "processing"], "page_status": ["failed", "dead"], "page_all": ["completed"]}
 
 
