@@ -47,6 +47,7 @@ PLANS: dict[str, list[str]] = {
     "due": ["SEARCH jobs USING INDEX jobs_due (run_at<?)"],
     "next_due": ["SEARCH jobs USING INDEX jobs_due"],
     "held": ["SEARCH jobs USING INDEX jobs_processing (worker_id=?)"],
+    "held_ids": [BY_ID],
     "orphans": ["SCAN j USING INDEX jobs_processing", "SEARCH w USING PRIMARY KEY (id=?)"],
     "running": ["SCAN jobs USING INDEX jobs_processing"],
     "holds_lease": ["SEARCH workers USING PRIMARY KEY (id=?)"],
