@@ -95,7 +95,7 @@ def _measure(servers: Servers, contests: Sequence[Contest], options: argparse.Na
         },
         abouts={TREADLE: ours, **abouts},
         verdicts=[verdict for contest in contests for verdict in contest.verdicts(samples_of(log, contest), abouts)],
-        samples=log.samples,
+        samples=[sample for contest in contests for sample in samples_of(log, contest)],
         missing=missing,
     )
     table = table_of(found)
