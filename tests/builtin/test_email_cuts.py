@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
+import aiosmtplib
 import pytest
 
 from tests.builtin.conftest import a_mail
@@ -119,6 +121,30 @@ async def test_with_park_a_worker_that_dies_at_any_step_makes_no_second_copy(
 
         assert ends == [("parked" if step == "." else "completed")] * 2
         assert copies(sink) == {ADA: 1, BOB: 1, CY: 1}
+
+
+async def test_a_cancellation_that_the_library_swallows_ends_the_wait_all_the_same(
+    new_app: NewApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connecting, swallowed, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def connect(client: aiosmtplib.SMTP, **options: object) -> None:
+        connecting.set()
+        with suppress(asyncio.CancelledError):
+            await over.wait()
+        swallowed.set()
+        await over.wait()
+
+    monkeypatch.setattr(aiosmtplib.SMTP, "connect", connect)
+    dying = asyncio.create_task(a_mail(new_app(1)).attempt())
+    await connecting.wait()
+    dying.cancel()
+
+    done, _ = await asyncio.wait((dying,), timeout=10)
+    await swallowed.wait()
+    over.set()
+    assert done
+    assert dying.cancelled()
 
 
 @pytest.mark.parametrize("is_saved", [False, True])

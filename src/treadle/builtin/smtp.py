@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import aiosmtplib
 
@@ -75,7 +75,7 @@ class Connection:
             local_hostname=_own_name(),
         )
         try:
-            await client.connect(timeout=server.connect_seconds)
+            await _at_once(client.connect(timeout=server.connect_seconds))
             if client.is_ehlo_or_helo_needed:
                 await _hello(client)
             return cls(
@@ -272,6 +272,18 @@ def _delivery_to(recipients: Sequence[str], replies: Sequence[Reply]) -> Deliver
         {address: reply for address, reply in answers.items() if reply.is_later},
         {address: reply for address, reply in answers.items() if reply.is_never},
     )
+
+
+async def _at_once(work: Coroutine[Any, Any, object]) -> None:
+    """Await ``work``; a cancellation ends the wait in any case. The library waits with ``wait_for``, which swallows one
+    that meets what it waits for (until Python 3.12): a job that is cancelled just then would go on for its timeout."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to hear of it
+    try:
+        await asyncio.wait((task,))
+    finally:
+        task.cancel()
+    task.result()
 
 
 async def _hello(client: aiosmtplib.SMTP) -> None:
