@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import a_move
 from tests.duties.conftest import LEASE, SWEEP, Ground
-from treadle.duties.reaper import LATE_SECONDS, ORPHANS_SECONDS, Reaper
+from treadle.duties.reaper import ORPHANS_SECONDS, Reaper
 from treadle.errors import Unavailable
 from treadle.ids import WorkerId
 from treadle.job import ClaimedJob, StoredJob
@@ -19,11 +19,23 @@ from treadle.service.claim import claim
 from treadle.service.operate import cancel
 from treadle.service.reap import BATCH, end_lease, take_back
 from treadle.states import Status, Verb
+from treadle.store.protocol import LATE_CLAIM_SECONDS
 
 
 @pytest.fixture
 def reaper(ground: Ground) -> Reaper:
     return Reaper(ground.runtime)
+
+
+async def sweeps_without(ground: Ground, reaper: Reaper, count: int, *calls: str) -> None:
+    """So many sweeps for which the store refuses ``calls``; then it is the next one's turn, and all goes through."""
+    ground.store.refuse(*calls)
+    for _ in range(count):
+        ground.clock.advance(SWEEP)
+        with pytest.raises(Unavailable):
+            await reaper.reap_once()
+    ground.store.heal()
+    ground.clock.advance(SWEEP)
 
 
 async def sweep(ground: Ground, reaper: Reaper, seconds: float, *beating: WorkerId) -> None:
@@ -141,7 +153,7 @@ async def test_a_full_batch_is_followed_by_the_next_one_at_once(ground: Ground, 
 
 async def an_idle_reaper(ground: Ground, reaper: Reaper, *beating: WorkerId) -> None:
     """It has looked for orphans since it began, and nothing has happened."""
-    await sweep(ground, reaper, LATE_SECONDS, *beating)
+    await sweep(ground, reaper, LATE_CLAIM_SECONDS, *beating)
     ground.store.calls.clear()
 
 
@@ -200,14 +212,8 @@ async def test_what_ended_during_an_outage_is_found_after_it(ground: Ground, rea
     worker_id, claimed = await a_running_job(ground)
     await an_idle_reaper(ground, reaper, worker_id)
     await ground.real_store.end_worker(worker_id, None, ground.clock.now())
-    ground.store.refuse(method)
-    for _ in range(10):
-        ground.clock.advance(SWEEP)
-        with pytest.raises(Unavailable):
-            await reaper.reap_once()
-    ground.store.heal()
 
-    ground.clock.advance(SWEEP)
+    await sweeps_without(ground, reaper, 10, method)
     await reaper.reap_once()
 
     assert (await ground.job(claimed.id)).status is Status.RETRYING
@@ -339,14 +345,8 @@ async def test_writes_that_come_back_just_before_the_lease_is_over_kill_nobody(g
     """The disk was full for most of a lease: the worker's next beat is on its way when the reaper looks."""
     _, claimed = await a_running_job(ground)
     await reaper.reap_once()
-    ground.store.refuse("beats", "beat", "end_worker", "settle")
-    for _ in range(2):
-        ground.clock.advance(SWEEP)
-        with pytest.raises(Unavailable):
-            await reaper.reap_once()
-    ground.store.heal()
-    ground.clock.advance(SWEEP)
 
+    await sweeps_without(ground, reaper, 2, "beats", "beat", "end_worker", "settle")
     await reaper.reap_once()
 
     assert (await ground.job(claimed.id)).status is Status.PROCESSING

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.builders import a_new_job
-from tests.conformance.steps import an_id_at, at, insert, inserted, scan, settle, started
+from tests.conformance.steps import at, inserted, settle, started
 from tests.postgres.conftest import Beside
+from tests.postgres.left import a_line_left
 from treadle.errors import Unavailable
 from treadle.ids import WorkerId
 from treadle.queue import Priority
@@ -143,30 +143,21 @@ async def test_a_count_that_comes_to_no_end_is_made_from_marks(
 async def test_dead_entries_under_an_open_transaction_are_not_walked_over_from_a_mark(
     store: PostgresStore, worker_id: WorkerId, beside: Beside
 ) -> None:
-    pinning = await beside()
-    transaction = pinning.transaction(isolation="repeatable_read")
-    await transaction.start()
-    await pinning.fetchval("SELECT count(*) FROM jobs")
-    for second in range(30):
-        jobs = [a_new_job(id=an_id_at(at(second), number)) for number in range(100)]
-        await insert(store, *jobs, now=at(second))
-    while len(await scan(store, worker_id, limit=100)) == 100:
-        pass
-    looking = await beside()
-    for setting, value in SESSION.items():
-        await looking.fetchval("SELECT set_config($1, $2, false)", setting, value)
+    async with a_line_left(store, worker_id, await beside()):
+        looking = await beside()
+        for setting, value in SESSION.items():
+            await looking.fetchval("SELECT set_config($1, $2, false)", setting, value)
 
-    async def read_by(name: str, **values: Any) -> int:
-        statement = SQL[name]
-        plan = await looking.fetch(
-            f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement.text}",
-            *statement.arguments({"cap": 10_000, **values}),
-        )
-        return int(json.loads(plan[0][0])[0]["Plan"]["Shared Hit Blocks"])
+        async def read_by(name: str, **values: Any) -> int:
+            statement = SQL[name]
+            plan = await looking.fetch(
+                f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement.text}",
+                *statement.arguments({"cap": 10_000, **values}),
+            )
+            return int(json.loads(plan[0][0])[0]["Plan"]["Shared Hit Blocks"])
 
-    marks = {"mark_queues": ["default"] * 2, "mark_priorities": ["high", "default"], "marks": [at(29) - SLACK] * 2}
-    none: dict[str, list[Any]] = {name: [] for name in marks}
-    from_the_heads, from_the_marks = await read_by("lines", **none), await read_by("lines", **marks)
-    await transaction.rollback()
+        marks = {"mark_queues": ["default"] * 2, "mark_priorities": ["high", "default"], "marks": [at(29) - SLACK] * 2}
+        none: dict[str, list[Any]] = {name: [] for name in marks}
+        from_the_heads, from_the_marks = await read_by("lines", **none), await read_by("lines", **marks)
 
     assert from_the_marks * 2 < from_the_heads

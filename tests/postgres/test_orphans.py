@@ -12,10 +12,10 @@ from treadle.errors import Unavailable
 from treadle.ids import JobId, WorkerId
 from treadle.store.postgres import orphans
 from treadle.store.postgres.marks import LONGEST_SECONDS
-from treadle.store.postgres.orphans import LATE_SECONDS
 from treadle.store.postgres.pace import Pace
 from treadle.store.postgres.statement import SQL, Statement
 from treadle.store.postgres.store import PostgresStore
+from treadle.store.protocol import LATE_CLAIM_SECONDS
 
 NAMES = {statement.text: name for name, statement in SQL.items()}
 
@@ -85,7 +85,7 @@ async def test_of_a_worker_that_left_nothing_nothing_is_asked_any_more(
     assert await ids_of(store) == [job.id]
     await crash(store, job, now=at(2))
     assert await ids_of(store) == []
-    hours.now += LATE_SECONDS
+    hours.now += LATE_CLAIM_SECONDS
     assert await ids_of(store) == []
     asked.clear()
 
@@ -100,7 +100,7 @@ async def test_a_claim_that_commits_after_the_end_of_its_lease_is_found(
     job_id = await inserted(store)
     await store.end_worker(worker_id, None, at(1))
     assert await ids_of(store) == []
-    hours.now += LATE_SECONDS - 1.0
+    hours.now += LATE_CLAIM_SECONDS - 1.0
     assert await ids_of(store) == []
 
     await claim_late(beside, worker_id, job_id)

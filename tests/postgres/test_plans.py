@@ -129,7 +129,7 @@ VALUES: dict[str, Any] = {
     "marks": [NOW - timedelta(days=9)],
     "max_kept_errors": 25,
     "result": b"null",
-    "attempt": 1,
+    "attempt": None,
 }
 TARGETS = {"complete": "completed", "cancel": "cancelled", "requeue": "queued", "bury": "dead"}
 STATUSES = {"page_live": ["queued", "processing"], "page_status": ["failed", "dead"], "page_all": ["completed"]}
@@ -182,8 +182,7 @@ def _batch() -> dict[str, Any]:
         "ending_verbs": ["complete"], "ending_targets": ["completed"], "ending_cancelled_targets": ["completed"],
         "ending_is_final": [True], "ending_snoozes": [0], "ending_keeps_error": [False],
     }  # fmt: skip
-    shared: dict[str, Any] = {"attempt": None, "result": None}
-    return {"ids": ids, **{name: [value] * BATCH for name, value in many.items()}, **endings, **shared}
+    return {"ids": ids, **{name: [value] * BATCH for name, value in many.items()}, **endings}
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

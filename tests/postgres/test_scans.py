@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.builders import NOW, a_new_job
-from tests.conformance.steps import an_id_at, at, insert, inserted, scan
+from tests.conformance.steps import at, insert, inserted, scan
 from tests.postgres.conftest import Beside
+from tests.postgres.left import a_line_left
 from treadle.errors import OutcomeUnknown, Unavailable
 from treadle.ids import WorkerId
 from treadle.queue import Priority
@@ -184,28 +185,19 @@ async def test_a_claim_whose_second_look_was_perhaps_done_fails_so_that_beats_lo
 async def test_dead_entries_under_an_open_transaction_are_not_walked_over_from_a_mark(
     store: PostgresStore, worker_id: WorkerId, beside: Beside
 ) -> None:
-    pinning = await beside()
-    transaction = pinning.transaction(isolation="repeatable_read")
-    await transaction.start()
-    await pinning.fetchval("SELECT count(*) FROM jobs")
-    for second in range(30):
-        jobs = [a_new_job(id=an_id_at(at(second), number)) for number in range(100)]
-        await insert(store, *jobs, now=at(second))
-    while len(await scan(store, worker_id, limit=100)) == 100:
-        pass
-    looking = await beside()
+    async with a_line_left(store, worker_id, await beside()):
+        looking = await beside()
 
-    async def read_by(mark: datetime) -> int:
-        plan = await looking.fetch(
-            "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) SELECT id FROM jobs WHERE status = 'queued'"
-            " AND queue = 'default' AND priority = 'default' AND queued_at >= $1 ORDER BY queued_at, id LIMIT 100",
-            mark,
-        )
-        [told] = json.loads(plan[0][0])
-        return int(told["Plan"]["Shared Hit Blocks"])
+        async def read_by(mark: datetime) -> int:
+            plan = await looking.fetch(
+                "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) SELECT id FROM jobs WHERE status = 'queued'"
+                " AND queue = 'default' AND priority = 'default' AND queued_at >= $1 ORDER BY queued_at, id LIMIT 100",
+                mark,
+            )
+            [told] = json.loads(plan[0][0])
+            return int(told["Plan"]["Shared Hit Blocks"])
 
-    from_the_head, from_the_mark = await read_by(at(-1)), await read_by(at(29) - SLACK)
-    await transaction.rollback()
+        from_the_head, from_the_mark = await read_by(at(-1)), await read_by(at(29) - SLACK)
 
     assert from_the_mark * 2 < from_the_head
 

@@ -33,7 +33,7 @@ PUSH_HINTS = 5_000
 """Hints of one flush: packing more of them would hold the loop for longer than some milliseconds."""
 BLOCK_SECONDS = 5.0
 """One BLMPOP waits so long at most: in between, queues and hints that came another way are looked at, and a server that
-fell silent is noticed. Idle workers take no longer than this anyway (TREADLE_RECONCILE_SECONDS)."""
+fell silent is noticed. By default idle workers take no longer than this anyway (TREADLE_RECONCILE_SECONDS)."""
 NAMES_SECONDS = 30.0
 """How old the list of queues' names may be. A queue that is not in it yet is found by scan; those of a worker's own
 types are in it from the start."""

@@ -11,12 +11,10 @@ from treadle.service.reap import BATCH, end_lease, take_back
 from treadle.service.runtime import Runtime
 from treadle.service.workers import read_beats
 from treadle.states import Status
+from treadle.store.protocol import LATE_CLAIM_SECONDS
 
 logger = logging.getLogger("treadle.duties")
 
-LATE_SECONDS = 30.0
-"""After a lease ended, so long: a claim that was on its way to the store then may be committed after its jobs were
-taken back. No statement takes that long (the store gives them 8 s)."""
 ORPHANS_SECONDS = 60.0
 """Where no lease ended there are no orphans. They are looked for all the same, so often: nobody saw a worker that began
 and ended between two looks."""
@@ -92,10 +90,10 @@ class Reaper:
         self.living = len(beats)
         leases = frozenset(worker_id for worker_id, _ in beats)
         if self._leases is None or self._leases - leases:
-            self._orphans_until = asked_at + LATE_SECONDS
+            self._orphans_until = asked_at + LATE_CLAIM_SECONDS
         self._leases = leases
         for worker_id, beat in self._watch.look(beats, asked_at, self._runtime.clock.rising()):
-            self._orphans_until = asked_at + LATE_SECONDS
+            self._orphans_until = asked_at + LATE_CLAIM_SECONDS
             if await end_lease(self._runtime, worker_id, beat):
                 logger.warning("a worker stopped beating: its lease is ended", extra={"worker": worker_id})
         if asked_at >= self._orphans_until and asked_at < self._orphans_due_at:

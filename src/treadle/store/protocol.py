@@ -236,6 +236,10 @@ ERASED_TEXT = "erased by an operator"
 COUNT_CAP = 10_000
 """Nothing is counted beyond this: an unbounded COUNT is what kills dashboards at a million rows."""
 
+LATE_CLAIM_SECONDS = 30.0
+"""So long after a lease ended a claim that saw it alive may still commit: 8 s for its statement, and 10 s until its
+COMMIT comes through a PgBouncer."""
+
 TYPE_REFRESH = timedelta(hours=1)
 """A type that stands as it is published is written again after this long: it was seen."""
 TYPES_KEPT = timedelta(days=7)

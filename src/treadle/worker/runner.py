@@ -37,7 +37,7 @@ MAX_CLAIMS = 2
 works on the other one."""
 
 MAX_CLAIMED = 256
-"""Jobs of one claim. More in one make nothing cheaper; with more slots than this, two batches take turns."""
+"""Jobs of one claim. With more of them a job is hardly cheaper; with more slots than this, two batches take turns."""
 
 _UNSETTLED = Failed("internal_error", "the attempt ended, but its outcome could not be settled")
 

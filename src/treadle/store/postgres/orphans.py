@@ -14,10 +14,7 @@ from treadle.store.postgres.connection import Connections
 from treadle.store.postgres.pace import Pace
 from treadle.store.postgres.rows import orphan
 from treadle.store.postgres.statement import SQL
-
-LATE_SECONDS = 30.0
-"""A claim that saw the lease alive may commit after its end: 8 s for its statement, and 10 s until its COMMIT comes
-through a PgBouncer."""
+from treadle.store.protocol import LATE_CLAIM_SECONDS
 
 
 class Orphans:
@@ -54,6 +51,6 @@ class Orphans:
         rows = await self._connections.read(SQL["orphans_of"], {"worker_ids": suspects, "limit": limit})
         found = [orphan(row) for row in rows]
         if not found:
-            late = asked_at - LATE_SECONDS
+            late = asked_at - LATE_CLAIM_SECONDS
             self._empty.update(worker_id for worker_id in suspects if self._seen_at[worker_id] <= late)
         return found
